@@ -1,0 +1,242 @@
+//! Questions to the world and their answers: the only way in which the pure core learns anything.
+
+use serde_json::Value;
+
+use super::{Effect, Obstacle, reason, refused};
+use crate::api::{Person, TOKEN_ANNOTATION};
+use crate::api::run::{SeenVersion, Target};
+use crate::api::step::TargetRef;
+
+/// An object of the run's namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectRef {
+    /// API group and version.
+    pub api_version: String,
+    /// Kind.
+    pub kind: String,
+    /// Name.
+    pub name: String,
+}
+
+impl ObjectRef {
+    /// The object that a runbook names.
+    ///
+    /// # Errors
+    /// Refused where the API version is missing and the kind is not one of the well-known ones.
+    pub fn of(target: &TargetRef) -> Result<Self, Obstacle> {
+        let Some(api_version) = target.resolved_api_version() else {
+            return Err(refused(
+                reason::INVALID,
+                format!("target {}/{} needs an apiVersion, such as apps/v1", target.kind, target.name),
+            ));
+        };
+        Ok(Self { api_version: api_version.to_owned(), kind: target.kind.clone(), name: target.name.clone() })
+    }
+}
+
+/// A question. Objects are read live, in the run's namespace, as the Runbook's ServiceAccount, unless said otherwise.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Query {
+    /// The run itself and its ballots, read live as the operator.
+    Journal,
+    /// The runbook, as the operator.
+    Runbook(String),
+    /// An object.
+    Object(ObjectRef),
+    /// The HorizontalPodAutoscalers of the namespace.
+    Autoscalers,
+    /// Where a kind keeps its replicas; as the operator, from the kind's definition.
+    ScalePaths {
+        /// API group and version.
+        api_version: String,
+        /// Kind.
+        kind: String,
+    },
+    /// Whether the API server would accept the write.
+    DryRun(Box<Effect>),
+    /// Whether a voter may still approve in the role; as the operator.
+    Access {
+        /// The voter, with the groups of the vote.
+        voter: Box<Person>,
+        /// The role.
+        role: String,
+        /// The runbook.
+        runbook: String,
+    },
+    /// The global brake; as the operator.
+    Brake,
+    /// Whether the approval policies are in force; as the operator.
+    Guards,
+    /// Whether the run that holds a target is still active; as the operator.
+    Holder {
+        /// Name of the run.
+        run: String,
+        /// Uid of the run.
+        uid: String,
+    },
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// To [`Query::Object`] and [`Query::Runbook`]: the object, or none where there is none.
+    Object(Option<Value>),
+    /// To [`Query::Autoscalers`].
+    Autoscalers(Vec<AutoscalerFacts>),
+    /// To [`Query::ScalePaths`]: none where the kind has no scale subresource.
+    ScalePaths(Option<ScalePaths>),
+    /// To [`Query::Journal`] (always true), [`Query::Access`], [`Query::Guards`], [`Query::Holder`] and [`Query::DryRun`].
+    Yes,
+    /// The opposite, and why.
+    No(String),
+    /// To [`Query::Brake`]: none where it is off, else its reason.
+    Brake(Option<String>),
+    /// The ServiceAccount may not.
+    Forbidden(String),
+    /// It could not be read; a later try may succeed.
+    Unreadable(String),
+}
+
+/// What matters of a HorizontalPodAutoscaler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AutoscalerFacts {
+    /// Name.
+    pub name: String,
+    /// Kind of what it scales.
+    pub kind: String,
+    /// Name of what it scales.
+    pub target: String,
+    /// The least number of replicas.
+    pub min: i64,
+    /// The greatest number of replicas.
+    pub max: i64,
+}
+
+/// Where a kind keeps its replicas, as JSON pointers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScalePaths {
+    /// The wanted number.
+    pub spec: String,
+    /// The observed number.
+    pub status: String,
+}
+
+/// What has been seen in this pass.
+#[derive(Clone, Debug, Default)]
+pub struct Seen(Vec<(Query, Answer)>);
+
+impl Seen {
+    /// Adds an answer.
+    pub fn add(&mut self, query: Query, answer: Answer) {
+        self.0.retain(|(known, _)| *known != query);
+        self.0.push((query, answer));
+    }
+
+    /// Forgets everything: after a write, what was seen before it is old.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// The answer to a question, if it has been asked.
+    pub fn answer(&self, query: &Query) -> Option<&Answer> {
+        self.0.iter().find(|(known, _)| known == query).map(|(_, answer)| answer)
+    }
+
+    /// Those of the questions that have no answer yet.
+    pub fn missing(&self, queries: &[Query]) -> Vec<Query> {
+        queries.iter().filter(|query| self.answer(query).is_none()).cloned().collect()
+    }
+
+    /// An object of the namespace.
+    ///
+    /// # Errors
+    /// Unseen, unreadable, forbidden to the ServiceAccount, or not there.
+    pub fn object(&self, object: &ObjectRef) -> Result<&Value, Obstacle> {
+        let query = Query::Object(object.clone());
+        match self.answer(&query) {
+            None => Err(Obstacle::Unseen(vec![query])),
+            Some(Answer::Object(Some(found))) => Ok(found),
+            Some(Answer::Object(None)) => Err(refused(
+                reason::TARGET_GONE,
+                format!("{}/{} does not exist in this namespace; look with: kubectl get {}", object.kind, object.name, object.kind.to_lowercase()),
+            )),
+            Some(other) => Err(obstacle(other, &format!("read {}/{}", object.kind, object.name))),
+        }
+    }
+
+    /// The autoscalers of the namespace.
+    ///
+    /// # Errors
+    /// Unseen, unreadable, or forbidden to the ServiceAccount.
+    pub fn autoscalers(&self) -> Result<&[AutoscalerFacts], Obstacle> {
+        match self.answer(&Query::Autoscalers) {
+            None => Err(Obstacle::Unseen(vec![Query::Autoscalers])),
+            Some(Answer::Autoscalers(found)) => Ok(found),
+            Some(other) => Err(obstacle(other, "list the HorizontalPodAutoscalers")),
+        }
+    }
+
+    /// Where a kind keeps its replicas.
+    ///
+    /// # Errors
+    /// Unseen, unreadable, or the kind has no scale subresource.
+    pub fn scale_paths(&self, api_version: &str, kind: &str) -> Result<&ScalePaths, Obstacle> {
+        let query = Query::ScalePaths { api_version: api_version.to_owned(), kind: kind.to_owned() };
+        match self.answer(&query) {
+            None => Err(Obstacle::Unseen(vec![query])),
+            Some(Answer::ScalePaths(Some(paths))) => Ok(paths),
+            Some(Answer::ScalePaths(None)) => Err(refused(
+                reason::INVALID,
+                format!("kind {kind} of {api_version} has no scale subresource, so its size cannot be changed"),
+            )),
+            Some(other) => Err(obstacle(other, &format!("look up the kind {kind} of {api_version}"))),
+        }
+    }
+}
+
+/// An answer that is not the wanted one, as an obstacle.
+pub(super) fn obstacle(answer: &Answer, doing: &str) -> Obstacle {
+    match answer {
+        Answer::Forbidden(message) => refused(
+            reason::PERMISSION_MISSING,
+            format!("the runbook's ServiceAccount may not {doing}: {message}; grant it with: firstaid onboard -n NAMESPACE --from RUNBOOK | kubectl apply -f -"),
+        ),
+        Answer::Unreadable(message) => Obstacle::Unreadable(format!("could not {doing}: {message}")),
+        other => Obstacle::Unreadable(format!("could not {doing}: unexpected answer {other:?}")),
+    }
+}
+
+/// A text inside an object.
+pub(super) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The token that the last act left on an object.
+pub fn token_of(object: &Value) -> Option<&str> {
+    object.pointer("/metadata/annotations")?.get(TOKEN_ANNOTATION)?.as_str()
+}
+
+/// The version of an object.
+pub fn version_of(object: &Value) -> SeenVersion {
+    SeenVersion {
+        generation: object.pointer("/metadata/generation").and_then(Value::as_i64),
+        resource_version: text(object, "/metadata/resourceVersion").to_owned(),
+    }
+}
+
+/// An object as a target.
+pub(super) fn target_of(reference: &ObjectRef, namespace: &str, object: &Value) -> Target {
+    Target {
+        api_version: reference.api_version.clone(),
+        kind: reference.kind.clone(),
+        namespace: namespace.to_owned(),
+        name: reference.name.clone(),
+        uid: text(object, "/metadata/uid").to_owned(),
+    }
+}
+
+/// Why an object is not the planned one, if it is not.
+pub(super) fn other_object(planned: &Target, object: &Value) -> Option<String> {
+    (text(object, "/metadata/uid") != planned.uid)
+        .then(|| format!("{} was deleted and made anew since it was planned", planned.display()))
+}

@@ -1,0 +1,127 @@
+//! Approval: a ballot. The operator issues it empty; one person marks it once, with an annotation.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Person, runbook::ReasonRule};
+
+/// A ballot: one decision by one person on one gate of one plan.
+///
+/// There is no status subresource (see [`super::crds`]): the state is set when the ballot is issued, without a second
+/// write. The chart's policies keep `status` to the operator.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "firstaid.dev",
+    version = "v1alpha1",
+    kind = "Approval",
+    plural = "approvals",
+    shortname = "apv",
+    category = "firstaid",
+    namespaced,
+    derive = "PartialEq",
+    status = "ApprovalStatus",
+    doc = "A ballot: one decision by one person on one gate of one plan. Mark it with: kubectl annotate apv NAME approve=\"CODE why\" (or deny=\"why\").",
+    validation = Rule::new("self.spec.request == oldSelf.spec.request").message("a ballot's request is fixed; a new plan gets new ballots"),
+    validation = Rule::new("!has(oldSelf.spec.voter) || (has(self.spec.voter) && self.spec.voter == oldSelf.spec.voter)").message("a voter is written once"),
+    validation = Rule::new("!has(oldSelf.status) || has(self.status)").message("a ballot's state cannot be removed"),
+    validation = Rule::new("!has(oldSelf.status) || oldSelf.status.state == 'Open' || self.status == oldSelf.status").message("a ballot that is no longer Open stays as it is"),
+    selectable = ".spec.request.run",
+    printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
+    printcolumn = r#"{"name":"Run","type":"string","jsonPath":".spec.request.run"}"#,
+    printcolumn = r#"{"name":"Role","type":"string","jsonPath":".spec.request.role"}"#,
+    printcolumn = r#"{"name":"Action","type":"string","jsonPath":".spec.request.summary"}"#,
+    printcolumn = r#"{"name":"Code","type":"string","jsonPath":".spec.request.shownCode"}"#,
+    printcolumn = r#"{"name":"Asked-By","type":"string","jsonPath":".spec.request.requester"}"#,
+    printcolumn = r#"{"name":"By","type":"string","jsonPath":".metadata.annotations.by"}"#,
+    printcolumn = r#"{"name":"Expires","type":"string","jsonPath":".spec.request.expiresAt"}"#,
+    printcolumn = r#"{"name":"Gate","type":"string","priority":1,"jsonPath":".spec.request.gate"}"#,
+    printcolumn = r#"{"name":"Approve","type":"string","priority":1,"jsonPath":".metadata.annotations.approve"}"#,
+    printcolumn = r#"{"name":"Deny","type":"string","priority":1,"jsonPath":".metadata.annotations.deny"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalSpec {
+    /// What is asked. Written by the operator when the ballot is issued, and fixed.
+    pub request: Request,
+    /// Who marked the ballot, stamped by the API server where it stamps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voter: Option<Person>,
+}
+
+/// What a ballot asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    /// Name of the run.
+    #[schemars(length(max = 63))]
+    pub run: String,
+    /// Uid of the run: a ballot never counts for another run of the same name.
+    #[serde(rename = "runUID")]
+    #[schemars(length(max = 64))]
+    pub run_uid: String,
+    /// Name of the runbook.
+    #[schemars(length(max = 63))]
+    pub runbook: String,
+    /// The gate that is to be opened.
+    #[schemars(length(max = 40))]
+    pub gate: String,
+    /// The role in which the voter decides.
+    #[schemars(length(max = 40))]
+    pub role: String,
+    /// The plan, as the key in the run's `status.plans`.
+    #[schemars(length(max = 16))]
+    pub plan: String,
+    /// Digest of everything in the plan that bears on its effect.
+    #[schemars(length(max = 80))]
+    pub plan_hash: String,
+    /// The short form of the digest that an approval repeats.
+    #[schemars(length(min = 4, max = 8))]
+    pub code: String,
+    /// What the list shows as the code: `describe` where the plan has several effects, because the code is then to be
+    /// read under the whole plan.
+    #[schemars(length(max = 16))]
+    pub shown_code: String,
+    /// Who asked for the run, and so may not approve it.
+    #[schemars(length(max = 256))]
+    pub requester: String,
+    /// Why the run was asked for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub why: String,
+    /// The plan in one line.
+    #[schemars(length(max = 256))]
+    pub summary: String,
+    /// The whole plan, a line for each effect, its undo and each warning.
+    #[schemars(length(max = 128), inner(length(max = 1024)))]
+    pub effects: Vec<String>,
+    /// Whether the vote must say why.
+    pub reason: ReasonRule,
+    /// When the ballot was issued.
+    pub issued_at: MicroTime,
+    /// Until when it may be marked.
+    pub expires_at: MicroTime,
+}
+
+/// Where a ballot stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalStatus {
+    /// Open; Expired: nobody marked it in time; Superseded: the plan it was for holds no longer; Withdrawn: the run has ended or was stopped.
+    pub state: BallotState,
+    /// When it came into this state.
+    pub changed_at: MicroTime,
+}
+
+/// Where a ballot stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BallotState {
+    /// It may be marked, or has been marked.
+    Open,
+    /// Nobody marked it in time.
+    Expired,
+    /// The plan that it was for holds no longer.
+    Superseded,
+    /// The run has ended or was stopped.
+    Withdrawn,
+}

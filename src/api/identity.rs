@@ -1,0 +1,37 @@
+//! A person or a robot, as the API server knows them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Who did something: what the API server established, never what a client claims.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Person {
+    /// User name, as `kubectl auth whoami` prints it.
+    #[schemars(length(min = 1, max = 256))]
+    pub username: String,
+    /// User id, where the cluster's authentication gives one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 256))]
+    pub uid: String,
+    /// Groups at the moment of the request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128), inner(length(max = 256)))]
+    pub groups: Vec<String>,
+    /// Id of the credential (certificate or token) that was used; empty where the request came through impersonation.
+    #[serde(default, rename = "credentialID", skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 512))]
+    pub credential_id: String,
+}
+
+impl Person {
+    /// Whether this is a ServiceAccount, which adds nobody to the count of people.
+    pub fn is_robot(&self) -> bool {
+        is_robot(&self.username)
+    }
+}
+
+/// Whether the user name is a ServiceAccount's.
+pub fn is_robot(username: &str) -> bool {
+    username.starts_with("system:serviceaccount:")
+}

@@ -1,0 +1,57 @@
+//! The kinds of First Aid, as people and the API server see them. No client here.
+//!
+//! What can be checked at admission is a CEL rule on the type, with a sentence that a tired person understands.
+
+pub mod action_record;
+pub mod approval;
+pub mod condition;
+pub mod crds;
+pub mod identity;
+pub mod period;
+pub mod run;
+pub mod runbook;
+mod schema;
+pub mod step;
+
+pub use action_record::{ActionRecord, ActionRecordSpec};
+pub use approval::{Approval, ApprovalSpec};
+pub use condition::Condition;
+pub use identity::Person;
+pub use period::Period;
+pub use run::{RunbookRun, RunbookRunSpec, RunbookRunStatus};
+pub use runbook::{Runbook, RunbookSpec, RunbookStatus};
+pub use step::Step;
+
+/// The field manager of every write, on our kinds and on targets.
+pub const FIELD_MANAGER: &str = "firstaid";
+
+/// Version of frozen plans and records. It only ever grows, and fields are only ever added: evidence lives for years.
+pub const SCHEMA_VERSION: i32 = 1;
+
+/// On a target: who acted on it last, as `<run>/<run uid>/<step>/<attempt>`.
+pub const TOKEN_ANNOTATION: &str = "firstaid.dev/last-action";
+
+/// On a run: a person's wish to stop it, with the reason as its value.
+pub const ABORT_ANNOTATION: &str = "abort";
+/// On a run: who stopped it, filled in where the cluster stamps.
+pub const ABORT_BY_ANNOTATION: &str = "abort-by";
+/// On a run: a person's word on an outcome that could not be read back: `done why` or `not-done why`.
+pub const SETTLE_ANNOTATION: &str = "settle";
+/// On a run: who settled it, filled in where the cluster stamps.
+pub const SETTLE_BY_ANNOTATION: &str = "settle-by";
+
+/// On a ballot: `CODE why`.
+pub const APPROVE_ANNOTATION: &str = "approve";
+/// On a ballot: why not.
+pub const DENY_ANNOTATION: &str = "deny";
+/// On a ballot: the voter's user name, verified by the API server.
+pub const BY_ANNOTATION: &str = "by";
+
+/// Label of ballots and records: the run's name.
+pub const RUN_LABEL: &str = "firstaid.dev/run";
+/// Label of ballots and records: the runbook's name.
+pub const RUNBOOK_LABEL: &str = "firstaid.dev/runbook";
+/// Label of records: the incident's key, where it can be a label.
+pub const INCIDENT_LABEL: &str = "firstaid.dev/incident";
+/// Label of open ballots whose gate needs several votes: the API server compares only these with each other.
+pub const LIVE_LABEL: &str = "firstaid.dev/live";

@@ -1,0 +1,50 @@
+//! Pieces of schema that the derive cannot say.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+/// An object whose fields are ours to read but not the API server's to check: a frozen copy, a value as it was read.
+pub fn opaque(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+}
+
+/// Parameter values: a bounded map of bounded strings. Strings, because CEL cannot address a map of free JSON.
+pub fn parameter_values(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 32,
+        "additionalProperties": {"type": "string", "maxLength": 1024},
+    })
+}
+
+/// A number, or an expression `${...}` that yields one.
+pub fn number_or_expression(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "x-kubernetes-int-or-string": true,
+        "maxLength": 128,
+        "x-kubernetes-validations": [{
+            "rule": "type(self) == int || (self.matches('^[$][{].+[}]$'))",
+            "message": "a number, or an expression that is the whole value: ${params.NAME}",
+        }],
+    })
+}
+
+/// A number, a percentage (`50%`), or an expression `${...}` that yields one of them.
+pub fn amount_or_expression(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "x-kubernetes-int-or-string": true,
+        "maxLength": 128,
+        "x-kubernetes-validations": [{
+            "rule": "type(self) == int || self.matches('^([+-]?[0-9]{1,5}%?|[$][{].+[}])$')",
+            "message": "a number, a percentage like 50% or -50%, or an expression that is the whole value: ${params.NAME}",
+        }],
+    })
+}
+
+/// Contexts in which a flag is evaluated: small objects of the caller's own.
+pub fn contexts(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 16,
+        "items": {"type": "object", "maxProperties": 16, "x-kubernetes-preserve-unknown-fields": true},
+    })
+}

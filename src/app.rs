@@ -1,0 +1,179 @@
+//! Wiring: clients, lease, drivers, HTTP, shutdown.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use futures::FutureExt;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client, Config};
+use kube_lease_manager::LeaseManagerBuilder;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::api::action_record::Cluster;
+use crate::api::{ActionRecord, Approval, Runbook, RunbookRun};
+use crate::control::{self, Context, Recall};
+use crate::metrics::Metrics;
+use crate::perform::{Identities, Performer};
+use crate::plan::Operator;
+use crate::{http, perform};
+
+/// How the operator is run.
+#[derive(Args, Clone, Debug)]
+pub struct OperatorArgs {
+    /// Look after these namespaces only. Default: all.
+    #[arg(long, env = "FIRSTAID_NAMESPACES", value_delimiter = ',')]
+    namespaces: Vec<String>,
+    /// Name of the Lease that one replica holds; empty for none. The lease saves work; safety does not rest on it.
+    #[arg(long, env = "FIRSTAID_LEASE_NAME", default_value = "firstaid")]
+    lease_name: String,
+    /// How long a lease lasts after its holder died, in seconds.
+    #[arg(long, env = "FIRSTAID_LEASE_SECONDS", default_value_t = 15)]
+    lease_seconds: u64,
+    /// The operator's own namespace, where the Lease and the global brake are.
+    #[arg(long, env = "FIRSTAID_OPERATOR_NAMESPACE", default_value = "firstaid-system")]
+    operator_namespace: String,
+    /// The operator's own ServiceAccount.
+    #[arg(long, env = "FIRSTAID_SERVICE_ACCOUNT", default_value = "firstaid")]
+    service_account: String,
+    /// The cluster's name, as records say it.
+    #[arg(long, env = "FIRSTAID_CLUSTER_NAME", default_value = "")]
+    cluster_name: String,
+    /// Where /livez, /readyz and /metrics are served.
+    #[arg(long, env = "FIRSTAID_LISTEN", default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+}
+
+/// Runs the operator until a signal, or until its lease is lost.
+///
+/// # Errors
+/// Where it cannot start, with what was being done, or where the lease was lost.
+pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?args.namespaces, "first aid starts");
+    let config = Config::infer().await.context("finding the API server: no kubeconfig and not in a cluster")?;
+    let watching = Client::try_from(config.clone()).context("making a client")?;
+    let mut once = config.clone();
+    once.default_retry = false;
+    let acting = Client::try_from(once.clone()).context("making a client")?;
+    let metrics = Metrics::default();
+    let (ready, is_ready) = watch::channel(false);
+    let stop = stop_signal()?.shared();
+    let server = tokio::spawn(http::serve(args.listen, is_ready, metrics.clone(), stop.clone()));
+
+    let context = tokio::select! {
+        context = prepare(&args, &watching, acting, once, metrics.clone()) => Arc::new(context?),
+        () = stop.clone() => return Ok(()),
+    };
+    let lost = tokio::select! {
+        lost = lease(&args, watching.clone()) => lost?,
+        () = stop.clone() => return Ok(()),
+    };
+    ready.send_replace(true);
+    tracing::info!(stamps = context.operator.stamps, "first aid is ready");
+    let drivers = futures::future::join3(
+        control::run::drive(watching.clone(), &args.namespaces, Arc::clone(&context), stop.clone()),
+        control::runbook::drive(watching.clone(), &args.namespaces, Arc::clone(&context), stop.clone()),
+        keep_proving(Arc::clone(&context), stop.clone()),
+    );
+    tokio::select! {
+        _ = drivers => {}
+        // Whoever lost the lease must not act any more: the process ends, it does not wind down.
+        () = lost => anyhow::bail!("the lease {} was lost", args.lease_name),
+    }
+    server.abort();
+    Ok(())
+}
+
+/// Waits for the API server and the kinds, and learns what the cluster offers.
+async fn prepare(args: &OperatorArgs, watching: &Client, acting: Client, config: Config, metrics: Metrics) -> anyhow::Result<Context> {
+    loop {
+        let served = tokio::try_join!(
+            control::served::<Runbook>(watching, &args.namespaces),
+            control::served::<RunbookRun>(watching, &args.namespaces),
+            control::served::<Approval>(watching, &args.namespaces),
+            control::served::<ActionRecord>(watching, &args.namespaces),
+        );
+        match served {
+            Ok(_) => break,
+            Err(error) => tracing::warn!(%error, "the kinds of First Aid cannot be listed; is the chart installed? trying again"),
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let uid = match perform::timely(Api::<Namespace>::all(acting.clone()).get_metadata("kube-system")).await {
+        Ok(namespace) => namespace.metadata.uid.unwrap_or_default(),
+        Err(error) => {
+            tracing::warn!(%error, "the cluster's uid cannot be read; records will not carry it");
+            String::new()
+        }
+    };
+    // What is served, not which version: an API server can emulate an older one.
+    let stamps = watching
+        .list_api_group_resources("admissionregistration.k8s.io/v1")
+        .await
+        .is_ok_and(|list| list.resources.iter().any(|r| r.kind == "MutatingAdmissionPolicy"));
+    let operator = Operator {
+        namespace: args.operator_namespace.clone(),
+        cluster: Cluster { name: args.cluster_name.clone(), uid },
+        stamps,
+    };
+    // Where the operator has rights in some namespaces only, it proves its guards in one of them.
+    let proving = args.namespaces.first().unwrap_or(&args.operator_namespace);
+    let performer = Performer::new(acting, Identities::new(config), &args.operator_namespace, proving);
+    Ok(Context { performer, recall: Recall::default(), operator, metrics })
+}
+
+/// Waits for the lease. What it returns resolves when the lease is lost.
+async fn lease(args: &OperatorArgs, client: Client) -> anyhow::Result<futures::future::BoxFuture<'static, ()>> {
+    if args.lease_name.is_empty() {
+        return Ok(futures::future::pending().boxed());
+    }
+    let manager = LeaseManagerBuilder::new(client, &args.lease_name)
+        .with_namespace(&args.operator_namespace)
+        .with_duration(args.lease_seconds)
+        .with_grace((args.lease_seconds / 3).max(1))
+        .build()
+        .await
+        .with_context(|| format!("taking the lease {}", args.lease_name))?;
+    let (mut held, task) = manager.watch().await;
+    tracing::info!(lease = args.lease_name, "waiting for the lease");
+    held.wait_for(|held| *held).await.context("waiting for the lease")?;
+    Ok(async move {
+        let _task = task;
+        let _ = held.wait_for(|held| !*held).await;
+    }
+    .boxed())
+}
+
+/// Proves the guards at the start and again before each proof grows old.
+async fn keep_proving(context: Arc<Context>, stop: impl Future<Output = ()>) {
+    let proving = async {
+        loop {
+            let proof = context.performer.guard().renew().await;
+            context.metrics.guards(proof.is_ok());
+            if let Err(why) = proof {
+                tracing::error!(why, "the approval policies are not proven to be in force; nothing is done until they are");
+            }
+            tokio::time::sleep(Duration::from_secs(30)).await;
+        }
+    };
+    tokio::select! {
+        () = proving => {}
+        () = stop => {}
+    }
+}
+
+/// Resolves at the first SIGTERM or SIGINT.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,190 @@
+//! `firstaid onboard`: what a namespace needs to join, derived from its runbooks' steps.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::action::{Right, rights};
+use crate::api::Runbook;
+
+/// Which namespace, which runbooks, which operator.
+#[derive(Args, Clone, Debug)]
+pub struct OnboardArgs {
+    /// The namespace that joins.
+    #[arg(short, long)]
+    namespace: String,
+    /// Files or folders with runbooks.
+    #[arg(long = "from", required = true, num_args = 1..)]
+    from: Vec<PathBuf>,
+    /// How the operator acts as the ServiceAccount. Constrained needs Kubernetes 1.36 and also limits what it may do so;
+    /// legacy works everywhere.
+    #[arg(long, value_enum, default_value_t = Impersonation::Legacy)]
+    impersonation: Impersonation,
+    /// The operator's namespace.
+    #[arg(long, default_value = "firstaid-system")]
+    operator_namespace: String,
+    /// The operator's ServiceAccount.
+    #[arg(long, default_value = "firstaid")]
+    operator_service_account: String,
+}
+
+/// How the operator acts as a ServiceAccount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Impersonation {
+    /// Verb `impersonate`: all that the ServiceAccount may.
+    Legacy,
+    /// Verbs `impersonate:serviceaccount` and `impersonate-on:...`: only what the runbooks need.
+    Constrained,
+}
+
+/// Prints the manifests.
+///
+/// # Errors
+/// Where a file cannot be read or holds no runbook.
+pub fn run(args: &OnboardArgs) -> anyhow::Result<()> {
+    let mut runbooks = Vec::new();
+    for path in &args.from {
+        runbooks.extend(read(path)?);
+    }
+    if runbooks.is_empty() {
+        bail!("there is no runbook in {}", args.from.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "));
+    }
+    for manifest in manifests(args, &runbooks) {
+        println!("---\n{}", serde_yaml::to_string(&manifest).context("writing a manifest as YAML")?);
+    }
+    Ok(())
+}
+
+/// The runbooks of a file, or of a folder's YAML files.
+///
+/// # Errors
+/// Where a file cannot be read, is no YAML, or holds a runbook that does not parse.
+pub fn read(path: &Path) -> anyhow::Result<Vec<Runbook>> {
+    if path.is_dir() {
+        let mut files: Vec<PathBuf> = std::fs::read_dir(path)
+            .with_context(|| format!("reading the folder {}", path.display()))?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|file| file.extension().is_some_and(|e| e == "yaml" || e == "yml"))
+            .collect();
+        files.sort();
+        return Ok(files.iter().map(|file| read(file)).collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten().collect());
+    }
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let documents: Vec<Value> = serde_yaml::from_multiple(&text).with_context(|| format!("{} is no YAML", path.display()))?;
+    documents
+        .into_iter()
+        .filter(|document| document.get("kind").and_then(Value::as_str) == Some("Runbook"))
+        .map(|document| serde_json::from_value(document).with_context(|| format!("{} holds a runbook that cannot be read", path.display())))
+        .collect()
+}
+
+/// What the namespace needs, for each ServiceAccount that the runbooks name.
+fn manifests(args: &OnboardArgs, runbooks: &[Runbook]) -> Vec<Value> {
+    let mut needed: BTreeMap<&str, BTreeSet<Right>> = BTreeMap::new();
+    for runbook in runbooks {
+        let account = needed.entry(&runbook.spec.service_account_name).or_default();
+        account.extend(runbook.spec.steps.iter().flat_map(|step| rights(&step.action)));
+    }
+    needed.into_iter().flat_map(|(account, rights)| for_account(args, account, &rights)).collect()
+}
+
+fn for_account(args: &OnboardArgs, account: &str, rights: &BTreeSet<Right>) -> Vec<Value> {
+    let namespace = &args.namespace;
+    let meta = |name: &str| json!({"name": name, "namespace": namespace});
+    let binding = |name: &str, subject: Value| {
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": meta(name),
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name}, "subjects": [subject]})
+    };
+    let role = |name: &str, rules: Vec<Value>| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": meta(name), "rules": rules});
+    let (does, acts) = (format!("{account}-runbooks"), format!("{account}-operator-acts-as"));
+    let operator = json!({"kind": "ServiceAccount", "name": args.operator_service_account, "namespace": args.operator_namespace});
+    let grant = match args.impersonation {
+        Impersonation::Legacy => {
+            vec![json!({"apiGroups": [""], "resources": ["serviceaccounts"], "resourceNames": [account], "verbs": ["impersonate"]})]
+        }
+        Impersonation::Constrained => {
+            let identity = json!({"apiGroups": ["authentication.k8s.io"], "resources": ["serviceaccounts"], "resourceNames": [account],
+                "verbs": ["impersonate:serviceaccount"]});
+            std::iter::once(identity).chain(rules(rights, "impersonate-on:serviceaccount:")).collect()
+        }
+    };
+    vec![
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta(account), "automountServiceAccountToken": false}),
+        role(&does, rules(rights, "")),
+        binding(&does, json!({"kind": "ServiceAccount", "name": account, "namespace": namespace})),
+        role(&acts, grant),
+        binding(&acts, operator),
+    ]
+}
+
+/// RBAC rules, one for each resource, verb set and set of names.
+fn rules(rights: &BTreeSet<Right>, prefix: &str) -> Vec<Value> {
+    let mut verbs: BTreeMap<(&str, &str, Option<&str>), BTreeSet<String>> = BTreeMap::new();
+    for right in rights {
+        // A right on all objects of a resource covers the one on a named object.
+        let unnamed = rights.iter().any(|r| r.name.is_none() && (&r.group, &r.resource, r.verb) == (&right.group, &right.resource, right.verb));
+        let name = right.name.as_deref().filter(|_| !unnamed);
+        verbs.entry((&right.group, &right.resource, name)).or_default().insert(format!("{prefix}{}", right.verb));
+    }
+    verbs
+        .into_iter()
+        .map(|((group, resource, name), verbs)| {
+            let mut rule = json!({"apiGroups": [group], "resources": [resource], "verbs": verbs});
+            if let (Some(name), Some(fields)) = (name, rule.as_object_mut()) {
+                fields.insert("resourceNames".to_owned(), json!([name]));
+            }
+            rule
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(impersonation: Impersonation) -> OnboardArgs {
+        OnboardArgs {
+            namespace: "shop".into(),
+            from: vec![],
+            impersonation,
+            operator_namespace: "firstaid-system".into(),
+            operator_service_account: "firstaid".into(),
+        }
+    }
+
+    fn runbook() -> Runbook {
+        serde_json::from_value(json!({"apiVersion": "firstaid.dev/v1alpha1", "kind": "Runbook", "metadata": {"name": "r"}, "spec": {"summary": "s", "steps": [
+            {"name": "a", "gate": "None", "scale": {"target": {"kind": "Deployment", "name": "checkout"}, "replicas": 3}},
+            {"name": "b", "gate": "None", "disable": {"flag": "f", "configMap": {"name": "flags", "key": "f"}}},
+            {"name": "c", "check": {"object": {"kind": "StatefulSet", "name": "${params.x}"}, "that": "true"}}]}})).unwrap()
+    }
+
+    #[test]
+    fn exactly_what_the_steps_need() {
+        let manifests = manifests(&args(Impersonation::Legacy), &[runbook()]);
+        assert_eq!(
+            manifests[1]["rules"],
+            json!([
+                {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["flags"], "verbs": ["get", "patch"]},
+                {"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": ["checkout"], "verbs": ["get", "patch"]},
+                {"apiGroups": ["apps"], "resources": ["statefulsets"], "verbs": ["get"]},
+                {"apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": ["list"]},
+            ])
+        );
+        assert_eq!(
+            manifests[3]["rules"],
+            json!([{"apiGroups": [""], "resources": ["serviceaccounts"], "resourceNames": ["firstaid"], "verbs": ["impersonate"]}])
+        );
+    }
+
+    #[test]
+    fn constrained_impersonation_grants_the_same_and_no_more() {
+        let manifests = manifests(&args(Impersonation::Constrained), &[runbook()]);
+        let rules = manifests[3]["rules"].as_array().unwrap();
+        assert_eq!(rules.len(), 5);
+        assert_eq!(rules[2]["verbs"], json!(["impersonate-on:serviceaccount:get", "impersonate-on:serviceaccount:patch"]));
+    }
+}

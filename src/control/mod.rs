@@ -1,0 +1,108 @@
+//! The drivers: they join the planner, which decides, to `perform` and `record`, which do.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
+
+pub mod run;
+pub mod runbook;
+
+mod recall;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::api::ListParams;
+use kube::runtime::controller::Action;
+use kube::runtime::watcher;
+use kube::{Api, Client, Resource};
+
+pub use recall::Recall;
+
+use crate::metrics::Metrics;
+use crate::perform::{CallError, Performer};
+use crate::plan::Operator;
+
+/// What every driver needs.
+pub struct Context {
+    /// The narrow door.
+    pub performer: Performer,
+    /// What this process remembers of active runs.
+    pub recall: Recall,
+    /// What the operator knows of itself.
+    pub operator: Operator,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// Why a pass ended early. It is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum PassError {
+    /// A call failed, or its outcome is not known.
+    #[error("{doing}: {error}")]
+    Call {
+        /// What was being done.
+        doing: &'static str,
+        /// What came back.
+        error: CallError,
+    },
+    /// A record is there with another content.
+    #[error("{0}")]
+    Record(#[from] crate::record::RecordError),
+    /// The planner asked and asked. A mistake of ours: it would never end.
+    #[error("no decision after {0} turns; last: {1}")]
+    Endless(usize, String),
+}
+
+impl PassError {
+    /// A word for metrics, of a closed set.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Call { .. } => "call",
+            Self::Record(_) => "record",
+            Self::Endless(..) => "endless",
+        }
+    }
+}
+
+/// After an error: again soon, and never later than this.
+fn again<K>(object: Arc<K>, error: &PassError, context: Arc<Context>) -> Action
+where
+    K: Resource<DynamicType = ()>,
+{
+    let name = object.meta().name.as_deref().unwrap_or_default();
+    let namespace = object.meta().namespace.as_deref().unwrap_or_default();
+    tracing::warn!(kind = %K::kind(&()), namespace, name, category = error.category(), %error, "a pass ended early");
+    context.metrics.error(error.category());
+    Action::requeue(Duration::from_secs(1))
+}
+
+/// Watches end after 30 s, so that a connection that died without a word is noticed.
+fn watch() -> watcher::Config {
+    watcher::Config::default().timeout(30)
+}
+
+/// The APIs that an operator of these namespaces looks after: all of the cluster where none is named.
+fn apis<K>(client: &Client, namespaces: &[String]) -> Vec<Api<K>>
+where
+    K: Resource<Scope = kube::core::NamespaceResourceScope>,
+    K::DynamicType: Default,
+{
+    if namespaces.is_empty() {
+        vec![Api::all(client.clone())]
+    } else {
+        namespaces.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect()
+    }
+}
+
+/// Whether a kind of ours is served, with the sentence for when it is not.
+///
+/// # Errors
+/// [`kube::Error`] where it cannot be listed.
+pub async fn served<K>(client: &Client, namespaces: &[String]) -> kube::Result<()>
+where
+    K: Resource<Scope = kube::core::NamespaceResourceScope> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    K::DynamicType: Default,
+{
+    for api in apis::<K>(client, namespaces) {
+        api.list(&ListParams::default().limit(1)).await?;
+    }
+    Ok(())
+}

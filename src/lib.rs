@@ -1,0 +1,25 @@
+//! First Aid: declarative runbooks for the worst half hour of a service's month.
+//!
+//! ```text
+//! api  <-  action  <-  plan        pure: no client, no clock, no randomness
+//!             ^          ^
+//!             +- perform |  record the only writers
+//!                   ^    |    ^
+//!                   +- control       ask the planner, do the one thing, ask again
+//!                        ^
+//!                   app, main        wiring
+//! ```
+//!
+//! Start with [`plan`], whose first page is the state diagram of a run.
+
+pub mod action;
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod control;
+pub mod http;
+pub mod metrics;
+pub mod perform;
+pub mod plan;
+pub mod record;
+pub mod telemetry;

@@ -1,0 +1,43 @@
+//! `firstaid`: the operator and the tools beside it.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use firstaid::{app, cli, telemetry};
+
+/// Declarative runbooks for the worst half hour, behind approval gates, with a record of every action.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the operator.
+    Operator(app::OperatorArgs),
+    /// Write the CustomResourceDefinitions.
+    Crds(cli::crds::CrdsArgs),
+    /// Print what a namespace needs to join: a ServiceAccount, the least Role for its runbooks, the grant to the operator.
+    Onboard(cli::onboard::OnboardArgs),
+    /// Print the version.
+    Version,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Cli::parse().verb {
+        Verb::Operator(args) => {
+            telemetry::start();
+            app::run(args).await
+        }
+        Verb::Crds(args) => cli::crds::run(&args),
+        Verb::Onboard(args) => cli::onboard::run(&args),
+        Verb::Version => cli::version::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => cli::fail(&error),
+    }
+}

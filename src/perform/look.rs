@@ -1,0 +1,151 @@
+//! Reading: each question of the planner answered live.
+
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use kube::api::{DynamicObject, ListParams, PostParams};
+
+use super::kinds::UnknownKind;
+use super::{CallError, Performer, timely};
+use crate::action::{Answer, AutoscalerFacts, ObjectRef, Query};
+use crate::api::{Person, Runbook, RunbookRun};
+
+/// The name of the ConfigMap that is the global brake.
+const BRAKE: &str = "firstaid-brake";
+
+impl Performer {
+    /// Answers a question about this namespace, as this ServiceAccount. [`Query::Journal`] is the caller's: it replaces
+    /// what the caller holds.
+    pub async fn look(&self, namespace: &str, service_account: &str, query: &Query) -> Answer {
+        match query {
+            Query::Journal => Answer::Yes,
+            Query::Runbook(name) => self.runbook(namespace, name).await,
+            Query::Object(object) => self.object(namespace, service_account, object).await,
+            Query::Autoscalers => self.autoscalers(namespace, service_account).await,
+            Query::ScalePaths { api_version, kind } => match self.kinds.scale_paths(api_version, kind).await {
+                Ok(paths) => Answer::ScalePaths(paths),
+                Err(UnknownKind::NotServed { .. } | UnknownKind::Version(_)) => Answer::ScalePaths(None),
+                Err(UnknownKind::Call(error)) => Answer::Unreadable(error.message()),
+            },
+            Query::DryRun(effect) => self.dry_run(namespace, service_account, effect).await,
+            Query::Access { voter, role, runbook } => self.access(namespace, voter, role, runbook).await,
+            Query::Brake => self.brake().await,
+            Query::Guards => match self.guard.proof().await {
+                Ok(()) => Answer::Yes,
+                Err(why) => Answer::No(why),
+            },
+            Query::Holder { run, uid } => self.holder(namespace, run, uid).await,
+        }
+    }
+
+    async fn runbook(&self, namespace: &str, name: &str) -> Answer {
+        let runbooks = Api::<Runbook>::namespaced(self.operator.clone(), namespace);
+        match timely(runbooks.get_opt(name)).await {
+            Ok(found) => Answer::Object(found.and_then(|runbook| serde_json::to_value(runbook).ok())),
+            Err(error) => failure(&error),
+        }
+    }
+
+    async fn object(&self, namespace: &str, service_account: &str, object: &ObjectRef) -> Answer {
+        let resource = match self.kinds.resource(&object.api_version, &object.kind).await {
+            Ok(resource) => resource,
+            Err(UnknownKind::NotServed { .. } | UnknownKind::Version(_)) => return Answer::Object(None),
+            Err(UnknownKind::Call(error)) => return failure(&error),
+        };
+        let client = match self.identities.client(namespace, service_account) {
+            Ok(client) => client,
+            Err(error) => return Answer::Unreadable(error.to_string()),
+        };
+        let objects = Api::<DynamicObject>::namespaced_with(client, namespace, &resource);
+        match timely(objects.get_opt(&object.name)).await {
+            Ok(found) => Answer::Object(found.and_then(|found| serde_json::to_value(found).ok())),
+            Err(error) => failure(&error),
+        }
+    }
+
+    async fn autoscalers(&self, namespace: &str, service_account: &str) -> Answer {
+        let client = match self.identities.client(namespace, service_account) {
+            Ok(client) => client,
+            Err(error) => return Answer::Unreadable(error.to_string()),
+        };
+        match timely(Api::<HorizontalPodAutoscaler>::namespaced(client, namespace).list(&ListParams::default())).await {
+            Ok(found) => Answer::Autoscalers(
+                found
+                    .items
+                    .into_iter()
+                    .filter_map(|hpa| {
+                        let spec = hpa.spec?;
+                        Some(AutoscalerFacts {
+                            name: hpa.metadata.name?,
+                            kind: spec.scale_target_ref.kind,
+                            target: spec.scale_target_ref.name,
+                            min: i64::from(spec.min_replicas.unwrap_or(1)),
+                            max: i64::from(spec.max_replicas),
+                        })
+                    })
+                    .collect(),
+            ),
+            Err(error) => failure(&error),
+        }
+    }
+
+    async fn access(&self, namespace: &str, voter: &Person, role: &str, runbook: &str) -> Answer {
+        let review = SubjectAccessReview {
+            spec: SubjectAccessReviewSpec {
+                user: Some(voter.username.clone()),
+                uid: Some(voter.uid.clone()).filter(|uid| !uid.is_empty()),
+                groups: Some(voter.groups.clone()),
+                resource_attributes: Some(ResourceAttributes {
+                    group: Some("firstaid.dev".to_owned()),
+                    resource: Some("runbooks".to_owned()),
+                    subresource: Some(format!("as-{role}")),
+                    verb: Some("approve".to_owned()),
+                    namespace: Some(namespace.to_owned()),
+                    name: Some(runbook.to_owned()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SubjectAccessReviewSpec::default()
+            },
+            ..SubjectAccessReview::default()
+        };
+        let reviews = Api::<SubjectAccessReview>::all(self.operator.clone());
+        match timely(reviews.create(&PostParams::default(), &review)).await {
+            Ok(SubjectAccessReview { status: Some(status), .. }) if status.allowed => Answer::Yes,
+            Ok(_) => Answer::No(format!("{} may not approve as {role}", voter.username)),
+            Err(error) => Answer::Unreadable(error.message()),
+        }
+    }
+
+    async fn brake(&self) -> Answer {
+        let maps = Api::<ConfigMap>::namespaced(self.operator.clone(), &self.namespace);
+        match timely(maps.get_opt(BRAKE)).await {
+            Ok(None) => Answer::Brake(None),
+            Ok(Some(brake)) => {
+                let reason = brake.data.and_then(|data| data.get("reason").cloned());
+                Answer::Brake(Some(reason.unwrap_or_else(|| "no reason given".to_owned())))
+            }
+            Err(error) => Answer::Unreadable(error.message()),
+        }
+    }
+
+    async fn holder(&self, namespace: &str, run: &str, uid: &str) -> Answer {
+        let runs = Api::<RunbookRun>::namespaced(self.operator.clone(), namespace);
+        match timely(runs.get_opt(run)).await {
+            Ok(Some(holder)) if holder.metadata.uid.as_deref() == Some(uid) => {
+                let finished = holder.status.is_some_and(|status| status.finished);
+                if finished { Answer::No("it has ended".to_owned()) } else { Answer::Yes }
+            }
+            Ok(_) => Answer::No("there is no such run".to_owned()),
+            Err(error) => Answer::Unreadable(error.message()),
+        }
+    }
+}
+
+/// A read that gave no object.
+pub(super) fn failure(error: &CallError) -> Answer {
+    match error.code() {
+        Some(403) => Answer::Forbidden(error.message()),
+        _ => Answer::Unreadable(error.message()),
+    }
+}

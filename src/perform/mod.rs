@@ -1,0 +1,110 @@
+//! The narrow door to the world: the only module, with `record`, that writes to it.
+//!
+//! Targets are read and written as the Runbook's ServiceAccount and never as the operator. Every call has a deadline, and
+//! nothing is retried here: the planner sees what came back and decides.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
+
+mod act;
+mod ballots;
+mod guard;
+mod identity;
+mod journal;
+mod kinds;
+mod look;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::Client;
+
+pub use act::reply_of;
+pub use guard::Guard;
+pub use identity::Identities;
+pub use journal::{Journalled, read_journal};
+
+/// How long any one call may take. After that its outcome is unknown.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Reads, acts, issues ballots and writes journals.
+pub struct Performer {
+    /// As the operator, without retries.
+    operator: Client,
+    identities: Identities,
+    kinds: kinds::Kinds,
+    guard: Guard,
+    /// The operator's own namespace.
+    namespace: String,
+}
+
+impl Performer {
+    /// A performer for an operator in this namespace, which proves its guards in that one. The client must not retry: a write that is sent twice by the client
+    /// is one that nobody decided.
+    pub fn new(operator: Client, identities: Identities, namespace: &str, proving: &str) -> Self {
+        Self {
+            kinds: kinds::Kinds::new(operator.clone()),
+            guard: Guard::new(operator.clone(), proving),
+            identities,
+            operator,
+            namespace: namespace.to_owned(),
+        }
+    }
+
+    /// The proof that the approval policies are in force.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// The client without retries.
+    pub fn client(&self) -> &Client {
+        &self.operator
+    }
+}
+
+/// The time.
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// A call that took too long, or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// There was no answer in time.
+    #[error("no answer within {} s", DEADLINE.as_secs())]
+    Deadline,
+    /// The API server's answer, or the lack of one.
+    #[error("{0}")]
+    Kube(#[from] Box<kube::Error>),
+}
+
+impl CallError {
+    /// The HTTP status of a definite answer of the API server.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Deadline => None,
+            Self::Kube(error) => match error.as_ref() {
+                kube::Error::Api(status) => Some(status.code),
+                _ => None,
+            },
+        }
+    }
+
+    /// What the API server said, else what went wrong.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Deadline => self.to_string(),
+            Self::Kube(error) => match error.as_ref() {
+                kube::Error::Api(status) => status.message.clone(),
+                other => other.to_string(),
+            },
+        }
+    }
+}
+
+/// The call, within its deadline.
+pub(crate) async fn timely<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
+    match tokio::time::timeout(DEADLINE, call).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(CallError::Kube(Box::new(error))),
+        Err(_) => Err(CallError::Deadline),
+    }
+}

@@ -1,0 +1,271 @@
+//! Acting: the last live look, and the one conditional write.
+
+use super::journal::{self, Segment};
+use super::memory::{Reply, Sent};
+use super::pass::{Flow, Pass};
+use super::settle::Act;
+use super::{Decision, GATE_LOOK, LATE_COPIES, RETRY, SOON, ballot};
+use crate::action::{self, Answer, Query, token_of, version_of};
+use crate::api::run::{CountedVote, Phase, Plan, PlannedStep, Result, SeenVersion, Verified};
+use crate::api::{ABORT_ANNOTATION, SETTLE_ANNOTATION, SETTLE_BY_ANNOTATION, Step};
+
+/// Whether an intent whose token is not on the target may have been acted on.
+#[derive(Debug, PartialEq, Eq)]
+enum Certainty {
+    /// Nothing of it can be on the target, now or later.
+    NothingLanded,
+    /// It may have landed and been overwritten.
+    Unclear,
+}
+
+impl Pass<'_> {
+    /// The step's act, after its gate.
+    #[allow(clippy::too_many_arguments)]
+    pub fn act(
+        &mut self,
+        index: usize,
+        segment: &Segment<'_>,
+        step: &Step,
+        planned: &PlannedStep,
+        key: &str,
+        plan: &Plan,
+        votes: Vec<CountedVote>,
+    ) -> Flow {
+        let act = Act { step, planned, plan: key.to_owned(), intent_at: plan.planned_at.clone(), votes };
+        match self.send(&act)? {
+            Attempt::Decided(decision) => Ok(decision),
+            Attempt::Void(why) => self.plan_segment(index, segment, &why),
+        }
+    }
+
+    /// Sends the act, unless something is in its way. The order of the questions is the order of their weight.
+    pub fn send(&mut self, act: &Act<'_>) -> Flow<Attempt> {
+        let Act { step, planned, .. } = act;
+        let sent = self.world.memory.sent.get(&planned.token).cloned();
+        if let Some(Sent { effect, at, reply: Reply::Landed }) = &sent {
+            return self.landed(act, effect, *at).map(Attempt::Decided);
+        }
+        let context = self.context(act.intent_at.0);
+        let mut queries = vec![Query::Journal, Query::Brake, Query::Guards];
+        queries.extend(action::look(&step.action, &context));
+        self.require(&queries)?;
+        self.check_guards(step)?;
+        self.check_brake(step)?;
+
+        let Some(reference) = action::object_of(&step.action) else {
+            return Ok(Attempt::Void("it names no object".to_owned()));
+        };
+        let object = match self.world.seen.object(&reference) {
+            Ok(object) => object.clone(),
+            Err(obstacle) => {
+                let (reason, sentence) = self.surmount(step, obstacle)?;
+                self.rule_out_late_copies(act, &sentence)?;
+                return self.refuse(act, reason, &sentence).map(Attempt::Decided);
+            }
+        };
+        if token_of(&object) == Some(planned.token.as_str()) {
+            return self.found_done(act).map(Attempt::Decided);
+        }
+        if self.certainty(act, &version_of(&object)) == Certainty::Unclear {
+            return self.ask_a_person(act).map(Attempt::Decided);
+        }
+        self.check_holder(step, token_of(&object))?;
+        let context = self.context(act.intent_at.0);
+        match action::void(&step.action, &context, planned, &self.world.seen) {
+            Ok(None) => {}
+            Ok(Some(why)) => return Ok(Attempt::Void(why)),
+            Err(obstacle) => {
+                let (reason, sentence) = self.surmount(step, obstacle)?;
+                return self.refuse(act, reason, &sentence).map(Attempt::Decided);
+            }
+        }
+        let effect = match action::effect(&step.action, &context, planned, &self.world.seen) {
+            Ok(effect) => effect,
+            Err(obstacle) => {
+                let (reason, sentence) = self.surmount(step, obstacle)?;
+                return self.refuse(act, reason, &sentence).map(Attempt::Decided);
+            }
+        };
+        if effect.before == effect.after {
+            return self.already(act, &effect).map(Attempt::Decided);
+        }
+        if let Some(Sent { effect: earlier, reply: Reply::Refused { code, message }, .. }) = &sent {
+            // What was tested has not changed, so it was no lost race: the API server will not have it.
+            if earlier.patch == effect.patch && !matches!(code, 409 | 429) {
+                let reason = if *code == 403 { action::reason::PERMISSION_MISSING } else { action::reason::WRITE_REFUSED };
+                return self.refuse(act, reason, message).map(Attempt::Decided);
+            }
+            if *code == 429 {
+                let until = self.world.now + RETRY;
+                if self.world.memory.sent.get(&planned.token).is_some_and(|s| self.world.now.duration_since(s.at) < RETRY) {
+                    return Ok(Attempt::Decided(Decision::Wait { until: Some(until), holding: None }));
+                }
+            }
+        }
+        Ok(Attempt::Decided(Decision::Act(Box::new(effect))))
+    }
+
+    /// Whether the intent may have been acted on, seeing that its token is not on the target.
+    fn certainty(&self, act: &Act<'_>, now: &SeenVersion) -> Certainty {
+        let unchanged_since = |then: &SeenVersion| {
+            if then.generation.is_some() { then.generation == now.generation } else { then.resource_version == now.resource_version }
+        };
+        let nothing = match self.world.memory.sent.get(&act.planned.token) {
+            // A landed act whose token is gone was overwritten; nobody acts again.
+            Some(Sent { reply: Reply::Landed, .. }) => false,
+            Some(Sent { reply: Reply::Refused { .. }, .. }) => true,
+            // As at the send: it has not landed, and the same patch may be sent again, since at most one can pass.
+            Some(Sent { reply: Reply::Ambiguous(_), effect, .. }) => unchanged_since(&effect.seen),
+            // Nobody can have acted before this process knew of it; or else nothing has changed since it was planned.
+            None => self.world.memory.untouched.contains(&act.planned.token) || unchanged_since(&act.planned.seen),
+        };
+        if nothing { Certainty::NothingLanded } else { Certainty::Unclear }
+    }
+
+    /// Before a run that may have acted is declared over: the target is read, and a request that is still on its way gets
+    /// the time that the API server itself would give it.
+    pub fn rule_out(&mut self, index: usize, step: &Step, attempt: i32) -> Flow<()> {
+        let draft = self.draft.clone();
+        let Some((key, _, plan)) = journal::plan_of(&draft, index) else { return Ok(()) };
+        let Some(planned) = plan.steps.iter().find(|p| p.step == step.name && p.attempt == attempt) else { return Ok(()) };
+        let act = Act { step, planned, plan: key, intent_at: plan.planned_at.clone(), votes: Vec::new() };
+        if !step.action.changes() || self.nothing_sent(&act) {
+            return Ok(());
+        }
+        let context = self.context(act.intent_at.0);
+        let mut queries = vec![Query::Journal];
+        queries.extend(action::look(&step.action, &context));
+        self.require(&queries)?;
+        let Some(object) = action::object_of(&step.action).and_then(|o| self.world.seen.object(&o).ok().cloned()) else {
+            return self.rule_out_late_copies(&act, "the target cannot be read");
+        };
+        if token_of(&object) == Some(act.planned.token.as_str()) {
+            return Err(self.found_done(&act).unwrap_or_else(|early| early));
+        }
+        self.rule_out_late_copies(&act, "it may still arrive")?;
+        match self.certainty(&act, &version_of(&object)) {
+            Certainty::NothingLanded => Ok(()),
+            Certainty::Unclear => Err(self.ask_a_person(&act).unwrap_or_else(|early| early)),
+        }
+    }
+
+    /// Whether this process knows that nothing was ever sent for this intent, by anybody.
+    fn nothing_sent(&self, act: &Act<'_>) -> bool {
+        match self.world.memory.sent.get(&act.planned.token) {
+            Some(Sent { reply, .. }) => matches!(reply, Reply::Refused { .. }),
+            None => self.world.memory.untouched.contains(&act.planned.token),
+        }
+    }
+
+    fn rule_out_late_copies(&mut self, act: &Act<'_>, why: &str) -> Flow<()> {
+        if self.nothing_sent(act) {
+            return Ok(());
+        }
+        let since = self.world.memory.sent.get(&act.planned.token).map(|sent| sent.at).or(self.world.memory.first_seen);
+        let over = since.unwrap_or(self.world.now) + LATE_COPIES;
+        if self.world.now >= over {
+            return Ok(());
+        }
+        let text = format!(
+            "the network, until {}: an act may be on its way to {} ({why})",
+            over.strftime("%H:%M:%SZ"),
+            act.planned.target.display()
+        );
+        let (progress, commands) = (self.progress(act.step), self.target_commands(act));
+        self.say(self.draft.phase, &progress, &text, commands);
+        Err(self.wait_until(over.min(self.world.now + GATE_LOOK)))
+    }
+
+    fn check_guards(&mut self, step: &Step) -> Flow<()> {
+        let why = match self.world.seen.answer(&Query::Guards) {
+            Some(Answer::Yes) => return Ok(()),
+            Some(Answer::No(why) | Answer::Unreadable(why) | Answer::Forbidden(why)) => why.clone(),
+            _ => "no answer".to_owned(),
+        };
+        let (progress, abort) = (self.progress(step), self.abort_command());
+        let text = format!("proof that the approval policies are in force: {why}; nothing is done until then");
+        self.say(Phase::Waiting, &progress, &text, vec![
+            "kubectl get validatingadmissionpolicybindings | grep firstaid".to_owned(),
+            abort,
+        ]);
+        Err(self.wait(RETRY))
+    }
+
+    fn check_brake(&mut self, step: &Step) -> Flow<()> {
+        let namespace = self.world.operator.namespace.clone();
+        let text = match self.world.seen.answer(&Query::Brake) {
+            Some(Answer::Brake(None)) => return Ok(()),
+            Some(Answer::Brake(Some(reason))) => format!("the global brake: {reason}"),
+            Some(Answer::Unreadable(why) | Answer::Forbidden(why)) => format!("the global brake, which cannot be read: {why}"),
+            _ => "the global brake, which cannot be read".to_owned(),
+        };
+        let (progress, abort) = (self.progress(step), self.abort_command());
+        let release = format!("kubectl delete configmap -n {namespace} firstaid-brake");
+        self.say(Phase::Waiting, &progress, &text, vec![release, abort]);
+        Err(self.wait(SOON))
+    }
+
+    /// One run per target: the token on it names the run that acted last, and an active one holds it.
+    fn check_holder(&mut self, step: &Step, token: Option<&str>) -> Flow<()> {
+        let mut parts = token.unwrap_or_default().split('/');
+        let (Some(run), Some(uid)) = (parts.next(), parts.next()) else { return Ok(()) };
+        if run.is_empty() || uid == ballot::uid(self.run) {
+            return Ok(());
+        }
+        let query = Query::Holder { run: run.to_owned(), uid: uid.to_owned() };
+        self.require(std::slice::from_ref(&query))?;
+        let text = match self.world.seen.answer(&query) {
+            Some(Answer::No(_)) => return Ok(()),
+            Some(Answer::Yes) => format!("run {run}, which holds the same target until it ends"),
+            _ => format!("run {run}, which may hold the same target and cannot be read"),
+        };
+        let (progress, abort, namespace) = (self.progress(step), self.abort_command(), self.namespace().to_owned());
+        self.say(Phase::Waiting, &progress, &text, vec![format!("kubectl get rbr -n {namespace} {run}"), abort]);
+        Err(self.wait(RETRY))
+    }
+
+    /// An outcome that reading could not settle: a person looks and says.
+    fn ask_a_person(&mut self, act: &Act<'_>) -> Flow {
+        let target = act.planned.target.display();
+        // The word is given once and answers one question: it must not answer a second one that nobody has looked at.
+        let used = self.draft.steps.values().any(|entry| entry.outcome.as_ref().is_some_and(|o| o.result == Result::Unknown));
+        if let Some(word) = self.annotation(SETTLE_ANNOTATION).filter(|_| !used).map(str::to_owned) {
+            let by = self.annotation(SETTLE_BY_ANNOTATION).unwrap_or("a person").to_owned();
+            let (said, why) = word.split_once(char::is_whitespace).unwrap_or((word.as_str(), ""));
+            let message = format!("whether {target} was changed could not be read back; {by} said {said}: {}", why.trim());
+            return if said == "done" {
+                Ok(self.write_outcome(act, Result::Unknown, &message, None, None))
+            } else {
+                self.write_outcome(act, Result::Unknown, &message, None, None);
+                self.settle(act, Verified::No, &message, Vec::new())
+            };
+        }
+        if used && self.annotation(ABORT_ANNOTATION).is_some() {
+            let message = format!("whether {target} was changed could not be read back, and the run was stopped");
+            self.write_outcome(act, Result::Unknown, &message, None, None);
+            return self.settle(act, Verified::Unknown, &message, Vec::new());
+        }
+        let (progress, mut commands) = (self.progress(act.step), self.target_commands(act));
+        let (namespace, name) = (self.namespace().to_owned(), self.name().to_owned());
+        if !used {
+            commands.push(format!("kubectl annotate rbr -n {namespace} {name} settle=\"done WHY\""));
+            commands.push(format!("kubectl annotate rbr -n {namespace} {name} settle=\"not-done WHY\""));
+        }
+        let text = format!("a person: whether \"{}\" took place could not be read back from {target}; look, then settle it", act.planned.summary);
+        self.say(Phase::NeedsHuman, &progress, &text, commands);
+        Ok(self.wait(GATE_LOOK))
+    }
+
+    fn target_commands(&self, act: &Act<'_>) -> Vec<String> {
+        let target = &act.planned.target;
+        vec![format!("kubectl get -n {} {} {} -o yaml", target.namespace, target.kind.to_lowercase(), target.name)]
+    }
+}
+
+/// What came of trying to act.
+pub(super) enum Attempt {
+    /// Something is to be done, or has been settled.
+    Decided(Decision),
+    /// The plan holds no longer, and why.
+    Void(String),
+}

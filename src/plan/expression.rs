@@ -1,0 +1,165 @@
+//! Expressions: CEL, with the functions that the API server has.
+//!
+//! In a runbook `${...}` is the whole value, never a part of a text, and yields a typed value after parsing: a parameter
+//! can never change the shape of a step. Length and nesting are bounded here, since a deep expression would overflow
+//! the stack of the parser.
+
+use std::collections::HashMap;
+
+use kube_cel::KubeCelExt;
+use kube_cel::cel::{Context, Program, Value as Cel};
+use serde_json::{Map, Value};
+
+/// The longest expression, in bytes.
+const LONGEST: usize = 1024;
+/// The deepest nesting of brackets.
+const DEEPEST: usize = 16;
+
+/// Why an expression gives no value.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExpressionError {
+    /// It is too long or too deeply nested.
+    #[error("the expression {0:?} is too long or too deeply nested (at most {LONGEST} characters, {DEEPEST} brackets deep)")]
+    TooLarge(String),
+    /// It does not compile.
+    #[error("the expression {expression:?} does not compile: {why}")]
+    Compile {
+        /// The expression.
+        expression: String,
+        /// What the compiler says.
+        why: String,
+    },
+    /// It cannot be evaluated.
+    #[error("the expression {expression:?} gives no value: {why}")]
+    Evaluate {
+        /// The expression.
+        expression: String,
+        /// What was wrong.
+        why: String,
+    },
+    /// It is a part of a text.
+    #[error("{0:?} holds an expression inside a text; an expression must be the whole value: ${{params.NAME}}")]
+    Partial(String),
+}
+
+/// Evaluates CEL over the given variables.
+///
+/// # Errors
+/// [`ExpressionError`] where it is too large, does not compile, or gives no JSON value.
+pub fn evaluate(expression: &str, variables: &[(&str, &Value)]) -> Result<Value, ExpressionError> {
+    let program = compile(expression)?;
+    let mut context = Context::default().with_all();
+    for (name, value) in variables {
+        context.add_variable_from_value(*name, from_json(value));
+    }
+    let unfit = |why: String| ExpressionError::Evaluate { expression: expression.to_owned(), why };
+    let value = program.execute(&context).map_err(|e| unfit(e.to_string()))?;
+    to_json(&value).ok_or_else(|| unfit(format!("it gives a value that is no JSON: {value:?}")))
+}
+
+/// Compiles CEL.
+///
+/// # Errors
+/// [`ExpressionError`] where it is too large or does not compile.
+pub fn compile(expression: &str) -> Result<Program, ExpressionError> {
+    let mut depth = 0usize;
+    let mut deepest = 0usize;
+    for character in expression.chars() {
+        match character {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    // Operators nest too: a chain of a thousand `!` or `-` is as deep as a thousand brackets.
+    let operators = expression.chars().filter(|c| matches!(c, '!' | '-' | '?' | '.')).count();
+    if expression.len() > LONGEST || deepest > DEEPEST || operators > 128 {
+        return Err(ExpressionError::TooLarge(crate::api::condition::cut(expression, 80)));
+    }
+    Program::compile(expression)
+        .map_err(|e| ExpressionError::Compile { expression: expression.to_owned(), why: e.to_string() })
+}
+
+/// Fills in the expressions of a value: every string that is `${...}` becomes what it yields.
+///
+/// # Errors
+/// The first [`ExpressionError`].
+pub fn fill_in(value: &Value, variables: &[(&str, &Value)]) -> Result<Value, ExpressionError> {
+    Ok(match value {
+        Value::String(text) => match text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
+            Some(expression) => evaluate(expression, variables)?,
+            None if text.contains("${") => return Err(ExpressionError::Partial(text.clone())),
+            None => value.clone(),
+        },
+        Value::Array(items) => Value::Array(items.iter().map(|v| fill_in(v, variables)).collect::<Result<_, _>>()?),
+        Value::Object(fields) => Value::Object(
+            fields.iter().map(|(k, v)| Ok((k.clone(), fill_in(v, variables)?))).collect::<Result<Map<_, _>, ExpressionError>>()?,
+        ),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    })
+}
+
+/// JSON as CEL. Whole numbers are signed: serde would make the positive ones unsigned, which CEL does not compare with `2`.
+fn from_json(value: &Value) -> Cel {
+    match value {
+        Value::Null => Cel::Null,
+        Value::Bool(b) => Cel::Bool(*b),
+        Value::Number(n) => n.as_i64().map_or_else(|| Cel::Float(n.as_f64().unwrap_or(f64::NAN)), Cel::Int),
+        Value::String(s) => Cel::from(s.as_str()),
+        Value::Array(items) => Cel::from(items.iter().map(from_json).collect::<Vec<_>>()),
+        Value::Object(fields) => Cel::from(fields.iter().map(|(k, v)| (k.clone(), from_json(v))).collect::<HashMap<_, _>>()),
+    }
+}
+
+fn to_json(value: &Cel) -> Option<Value> {
+    Some(match value {
+        Cel::Null => Value::Null,
+        Cel::Bool(b) => Value::Bool(*b),
+        Cel::Int(i) => Value::from(*i),
+        Cel::UInt(u) => Value::from(*u),
+        Cel::Float(f) => Value::Number(serde_json::Number::from_f64(*f)?),
+        Cel::String(s) => Value::String(s.to_string()),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_expression_yields_a_typed_value() {
+        let params = json!({"replicas": 10, "name": "checkout"});
+        let filled = fill_in(&json!({"a": "${params.replicas}", "b": ["${params.name + '-x'}"], "c": "plain"}), &[("params", &params)]);
+        assert_eq!(filled.unwrap(), json!({"a": 10, "b": ["checkout-x"], "c": "plain"}));
+    }
+
+    #[test]
+    fn what_a_parameter_holds_is_never_read_as_an_expression() {
+        let params = json!({"name": "${1+1}\"}}, \"x\": {"});
+        assert_eq!(fill_in(&json!("${params.name}"), &[("params", &params)]).unwrap(), json!("${1+1}\"}}, \"x\": {"));
+    }
+
+    #[test]
+    fn each_failure_has_its_sentence() {
+        let none = json!({});
+        for (expression, sentence) in [
+            ("${params.missing}", "gives no value"),
+            ("${params.}", "does not compile"),
+            ("replicas-${params.n}", "must be the whole value"),
+            ("${((((((((((((((((((1))))))))))))))))))}", "too deeply nested"),
+        ] {
+            let error = fill_in(&json!(expression), &[("params", &none)]).unwrap_err().to_string();
+            assert!(error.contains(sentence), "{expression}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_object_can_be_judged() {
+        let object = json!({"status": {"readyReplicas": 3}, "spec": {"replicas": 3}});
+        assert_eq!(evaluate("object.status.readyReplicas >= object.spec.replicas", &[("object", &object)]).unwrap(), json!(true));
+    }
+}

@@ -1,0 +1,77 @@
+//! Ending a run.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+use super::journal;
+use super::pass::{Flow, Pass};
+use super::{Decision, Query, Retirement, ballot};
+use crate::api::approval::BallotState;
+use crate::api::condition::{self, cut, kind};
+use crate::api::run::{Outcome, Phase};
+use crate::api::{LIVE_LABEL, RunbookRun, RunbookRunStatus};
+
+impl Pass<'_> {
+    /// Ends the run: its open ballots are withdrawn first, since nobody looks at it afterwards.
+    pub fn finish(&mut self, phase: Phase, reason: &str, sentence: &str) -> Flow {
+        self.require(&[Query::Journal])?;
+        let retirements: Vec<Retirement> = self
+            .ballots
+            .iter()
+            .filter(|b| ballot::is_of(b, self.run))
+            .filter_map(|b| {
+                let open = ballot::state(b) == BallotState::Open && ballot::read(b) == ballot::Mark::Empty;
+                let live = b.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(LIVE_LABEL));
+                let state = open.then(|| if b.spec.request.expires_at.0 <= self.world.now { BallotState::Expired } else { BallotState::Withdrawn });
+                (open || live).then(|| Retirement { ballot: b.metadata.name.clone().unwrap_or_default(), state })
+            })
+            .collect();
+        if !retirements.is_empty() {
+            return Err(Decision::Retire(retirements));
+        }
+        let in_place: Vec<&Outcome> = in_place(&self.draft);
+        let by_hand: Vec<String> = in_place.iter().filter_map(|o| o.undo.as_ref()).map(|undo| undo.by_hand.clone()).filter(|c| !c.is_empty()).collect();
+        let left = in_place.len();
+        let sentence = match left {
+            0 => sentence.to_owned(),
+            1 => format!("{sentence}; 1 change is still in place"),
+            _ => format!("{sentence}; {left} changes are still in place"),
+        };
+        let records = format!("kubectl get arec -n {} -l {}={}", self.namespace(), crate::api::RUN_LABEL, self.name());
+        self.draft.in_place_at_end = Some(i32::try_from(left).unwrap_or(i32::MAX));
+        close(&mut self.draft, self.run, phase, reason, &sentence, self.world.now);
+        self.draft.next_commands = std::iter::once(records).chain(by_hand).map(|c| cut(&c, 1024)).take(16).collect();
+        Ok(Decision::Write(Box::new(self.draft.clone())))
+    }
+}
+
+/// What this run changed and has not undone itself.
+pub(super) fn in_place(status: &RunbookRunStatus) -> Vec<&Outcome> {
+    journal::settled(status)
+        .into_iter()
+        .filter(|(key, outcome, _)| {
+            let Some((step, _)) = key.rsplit_once('.') else { return false };
+            let undone = match journal::state(status, &journal::undo_name(step)) {
+                journal::StepState::Settled { outcome, settled, .. } => journal::went_well(outcome, settled),
+                journal::StepState::Untouched { .. } | journal::StepState::Acted { .. } => false,
+            };
+            !step.ends_with(".undo") && outcome.changed && outcome.undo.is_some() && !undone
+        })
+        .map(|(_, outcome, _)| outcome)
+        .collect()
+}
+
+/// Sets everything that a final state has.
+pub(super) fn close(draft: &mut RunbookRunStatus, run: &RunbookRun, phase: Phase, reason: &str, sentence: &str, now: Timestamp) {
+    let generation = run.metadata.generation;
+    draft.phase = phase;
+    draft.finished = true;
+    draft.finished_at = Some(MicroTime(now));
+    draft.observed_generation = generation;
+    draft.waiting_on = String::new();
+    draft.next_commands = Vec::new();
+    draft.message = cut(sentence, 2048);
+    let succeeded = phase == Phase::Succeeded;
+    condition::set(&mut draft.conditions, kind::FINISHED, true, reason, sentence, generation, now);
+    condition::set(&mut draft.conditions, kind::SUCCEEDED, succeeded, reason, sentence, generation, now);
+}

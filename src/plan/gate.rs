@@ -1,0 +1,188 @@
+//! Gates: counting votes, and what people are told while a gate is closed.
+
+use super::journal::{self, Segment};
+use super::pass::{Flow, Pass};
+use super::segment::{BALLOTS_RAN_OUT, later};
+use super::{Decision, GATE_LOOK, Retirement, ballot};
+use crate::action::{self, Answer, Query};
+use crate::api::approval::{Approval, BallotState};
+use crate::api::run::{CountedVote, Phase, Plan};
+use crate::api::runbook::Gate;
+use crate::api::RunbookRun;
+
+/// How a gate stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Tally {
+    /// Somebody said no.
+    Denied {
+        /// Who.
+        by: String,
+        /// Why.
+        why: String,
+    },
+    /// Enough different people said yes.
+    Quorum(Vec<CountedVote>),
+    /// It is still open to votes.
+    Waiting {
+        /// How many votes count so far.
+        have: usize,
+        /// How many ballots nobody has marked.
+        empty: usize,
+        /// Why others do not count.
+        void: Vec<String>,
+    },
+}
+
+/// Counts the votes on a plan. One person counts once, however many ballots they marked.
+pub(super) fn tally<'a>(run: &RunbookRun, plan: &Plan, ballots: impl Iterator<Item = &'a Approval>) -> Tally {
+    let mut votes: Vec<CountedVote> = Vec::new();
+    let (mut void, mut marked) = (Vec::new(), 0);
+    for ballot in ballots.filter(|b| ballot::is_of(b, run) && b.spec.request.plan_hash == plan.plan_hash) {
+        let Some(slot) = plan.ballots.iter().find(|slot| Some(&slot.name) == ballot.metadata.name.as_ref()) else { continue };
+        if ballot::state(ballot) != BallotState::Open {
+            continue;
+        }
+        match ballot::read(ballot) {
+            ballot::Mark::Empty => continue,
+            ballot::Mark::Deny { by, why } => return Tally::Denied { by, why },
+            ballot::Mark::Void(why) => void.push(why),
+            ballot::Mark::Approve(vote) if vote.role != slot.role => void.push(format!("{} is for another role", slot.name)),
+            ballot::Mark::Approve(vote) if votes.iter().any(|v| v.by == vote.by) => {
+                void.push(format!("{} voted twice, and counts once", vote.by));
+            }
+            ballot::Mark::Approve(vote) => votes.push(vote),
+        }
+        marked += 1;
+    }
+    if votes.len() == plan.ballots.len() {
+        Tally::Quorum(votes)
+    } else {
+        Tally::Waiting { have: votes.len(), empty: plan.ballots.len().saturating_sub(marked), void }
+    }
+}
+
+impl Pass<'_> {
+    /// The votes that open the gate before this plan, or what is to be done until there are enough.
+    pub fn open_gate(&mut self, index: usize, segment: &Segment<'_>, key: &str, plan: &Plan) -> Flow<Vec<CountedVote>> {
+        let gate = plan.gate.as_deref().and_then(|name| self.frozen.gates.iter().find(|g| g.name == name)).cloned();
+        let Some(gate) = gate else { return Ok(Vec::new()) };
+        if journal::is_bound(&self.draft, key) {
+            return Ok(self.bound_votes(key));
+        }
+        let mut verdict = tally(self.run, plan, self.ballots.iter().copied());
+        let mut queries = vec![Query::Journal];
+        if let Tally::Quorum(votes) = &verdict {
+            // All in one go: nothing but these reads stands between the approval and the act.
+            queries.extend([Query::Brake, Query::Guards]);
+            queries.extend(self.access_queries(votes));
+            for step in segment.steps.iter().filter(|s| plan.steps.first().is_some_and(|p| p.step == s.name)) {
+                queries.extend(action::look(&step.action, &self.context(plan.planned_at.0)));
+            }
+        }
+        self.require(&queries)?;
+        self.housekeeping(index)?;
+        self.ask_missing(key, plan, &gate)?;
+        if let Tally::Quorum(votes) = &verdict
+            && let Some(why) = self.lost_rights(votes)
+        {
+            return Err(self.plan_segment(index, segment, &why).unwrap_or_else(|early| early));
+        }
+        let expires = plan.expires_at.as_ref().map_or(self.world.now, |at| at.0);
+        let deadline = later(plan.gate_since.0, gate.timeout.seconds());
+        if self.world.now >= expires
+            && let Tally::Quorum(_) = verdict
+        {
+            // A vote binds only while its ballot is valid: an outage cannot make an old vote look fresh.
+            verdict = Tally::Waiting { have: 0, empty: 0, void: Vec::new() };
+        }
+        let decision = match verdict {
+            Tally::Quorum(votes) => return Ok(votes),
+            Tally::Denied { by, why } => self.finish(Phase::Denied, "Denied", &format!("{by} said no: {why}")),
+            Tally::Waiting { .. } if self.world.now >= deadline => {
+                self.finish(Phase::Expired, "NobodyDecided", &format!("nobody decided at gate {} within {}", gate.name, gate.timeout))
+            }
+            Tally::Waiting { .. } if self.world.now >= expires => self.plan_segment(index, segment, BALLOTS_RAN_OUT),
+            Tally::Waiting { empty: 0, void, .. } => self.plan_segment(index, segment, &void.join("; ")),
+            Tally::Waiting { .. } => {
+                let progress = self.draft.progress.clone();
+                self.say_waiting(&progress, &gate, plan);
+                Ok(self.wait_until(expires.min(deadline).min(self.world.now + GATE_LOOK)))
+            }
+        };
+        Err(decision.unwrap_or_else(|early| early))
+    }
+
+    /// What people are told while they are waited for.
+    pub fn say_waiting(&mut self, progress: &str, gate: &Gate, plan: &Plan) {
+        let wanted: Vec<String> = gate.requires.iter().map(|r| format!("{} of {}", r.count, r.role)).collect();
+        let namespace = self.namespace().to_owned();
+        let name_yourself = if self.world.operator.stamps { "" } else { " by=YOUR-USER-NAME" };
+        let first = plan.ballots.first().map(|slot| slot.name.as_str()).unwrap_or_default();
+        let mut commands = Vec::new();
+        if ballot::has_several_effects(plan) {
+            commands.push(format!("kubectl describe apv -n {namespace} {first}   # the whole plan, with its code"));
+            commands.push(format!("kubectl annotate apv -n {namespace} {first} approve=\"CODE WHY\"{name_yourself}"));
+        } else {
+            commands.push(format!("kubectl annotate apv -n {namespace} {first} approve=\"{} WHY\"{name_yourself}", plan.code));
+        }
+        commands.push(format!("kubectl annotate apv -n {namespace} {first} deny=\"WHY\"{name_yourself}"));
+        commands.push(self.abort_command());
+        let since = plan.gate_since.0.strftime("%Y-%m-%dT%H:%M:%SZ");
+        let ballots: Vec<&str> = plan.ballots.iter().map(|slot| slot.name.as_str()).collect();
+        let text = format!("approval by {} since {since}: {}", wanted.join(" and "), ballots.join(", "));
+        self.say(Phase::Waiting, progress, &text, commands);
+    }
+
+    /// The votes under which an earlier step of the plan was done.
+    fn bound_votes(&self, plan: &str) -> Vec<CountedVote> {
+        let mut outcomes = self.draft.steps.values().filter_map(|entry| entry.outcome.as_ref());
+        outcomes.find(|outcome| outcome.plan == plan).map(|outcome| outcome.approvals.clone()).unwrap_or_default()
+    }
+
+    /// Who may still approve? Only where the cluster stamped the voter's groups: without them nobody can tell.
+    fn access_queries(&self, votes: &[CountedVote]) -> Vec<Query> {
+        let stamped = |vote: &CountedVote| {
+            let ballot = self.ballots.iter().find(|b| b.metadata.name.as_ref() == Some(&vote.ballot))?;
+            // No groups: they were too many to be stamped. A review without them would refuse a vote that was proper.
+            let voter = ballot.spec.voter.clone().filter(|voter| !voter.groups.is_empty())?;
+            Some(Query::Access { voter: Box::new(voter), role: vote.role.clone(), runbook: self.run.spec.runbook.clone() })
+        };
+        votes.iter().filter_map(stamped).collect()
+    }
+
+    fn lost_rights(&self, votes: &[CountedVote]) -> Option<String> {
+        self.access_queries(votes).iter().find_map(|query| match (query, self.world.seen.answer(query)) {
+            (Query::Access { voter, role, .. }, Some(Answer::No(_))) => {
+                Some(format!("{} may no longer approve as {role}", voter.username))
+            }
+            _ => None,
+        })
+    }
+
+    /// Ballots of plans that are no longer in force are closed, so that nobody marks them in vain.
+    fn housekeeping(&self, index: usize) -> Flow<()> {
+        let current = journal::plan_of(&self.draft, index).map(|(_, _, plan)| plan);
+        let stale: Vec<Retirement> = self
+            .ballots
+            .iter()
+            .filter(|b| ballot::is_of(b, self.run) && ballot::state(b) == BallotState::Open)
+            .filter(|b| b.spec.request.plan.split_once('.').and_then(|(segment, _)| segment.parse().ok()) == Some(index))
+            .filter(|b| !current.is_some_and(|plan| plan.ballots.iter().any(|slot| Some(&slot.name) == b.metadata.name.as_ref())))
+            .map(|b| Retirement {
+                ballot: b.metadata.name.clone().unwrap_or_default(),
+                state: Some(if b.spec.request.expires_at.0 <= self.world.now { BallotState::Expired } else { BallotState::Superseded }),
+            })
+            .collect();
+        if stale.is_empty() { Ok(()) } else { Err(Decision::Retire(stale)) }
+    }
+
+    fn ask_missing(&self, key: &str, plan: &Plan, gate: &Gate) -> Flow<()> {
+        let missing: Vec<Approval> = plan
+            .ballots
+            .iter()
+            .filter(|slot| !self.ballots.iter().any(|b| b.metadata.name.as_ref() == Some(&slot.name)))
+            .map(|slot| ballot::issue(self.run, key, plan, gate, slot, self.world.now))
+            .collect();
+        if missing.is_empty() { Ok(()) } else { Err(Decision::Ask(missing)) }
+    }
+}

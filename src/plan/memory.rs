@@ -1,0 +1,78 @@
+//! What one process remembers of a run between passes. Nothing here is needed for safety after a crash: a process that
+//! remembers nothing assumes the worst.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::{gate, journal};
+use crate::action::Effect;
+use crate::api::{Approval, RunbookRun, RunbookRunStatus};
+
+/// What this process knows of a run from its own doing.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// Tokens of intents that this process wrote, or whose gate it saw closed on a live read: nobody acted on them earlier.
+    pub untouched: BTreeSet<String>,
+    /// Acts that this process sent, by token.
+    pub sent: BTreeMap<String, Sent>,
+    /// Records that are known to be there, and marks that are known to be made.
+    pub recorded: BTreeSet<String>,
+    /// A check that is true, and since when.
+    pub holding: Option<(String, Timestamp)>,
+    /// When this process first saw the run.
+    pub first_seen: Option<Timestamp>,
+}
+
+impl Memory {
+    /// After a write of the journal: what is an intent now and was none before, nobody can have acted on.
+    pub fn wrote(&mut self, before: Option<&RunbookRunStatus>, after: &RunbookRunStatus) {
+        let known: BTreeSet<&str> = before.map(|status| tokens(status).collect()).unwrap_or_default();
+        self.untouched.extend(tokens(after).filter(|token| !known.contains(token)).map(str::to_owned));
+    }
+
+    /// After a live read: while a gate is closed, nobody can have acted behind it.
+    pub fn observed(&mut self, run: &RunbookRun, ballots: &[Approval]) {
+        let Some(status) = &run.status else { return };
+        let segments = status.plans.keys().filter_map(|key| key.split_once('.')?.0.parse().ok());
+        for (_, _, plan) in segments.filter_map(|segment: usize| journal::plan_of(status, segment)) {
+            if plan.gate.is_some() && !matches!(gate::tally(run, plan, ballots.iter()), gate::Tally::Quorum(_)) {
+                self.untouched.extend(plan.steps.iter().map(|step| step.token.clone()));
+            }
+        }
+    }
+}
+
+/// The tokens of all intents in a journal.
+fn tokens(status: &RunbookRunStatus) -> impl Iterator<Item = &str> {
+    let planned = status.plans.values().flat_map(|plan| plan.steps.iter());
+    let later = status.steps.values().filter_map(|entry| entry.intent.as_ref().map(|intent| &intent.step));
+    planned.chain(later).map(|step| step.token.as_str())
+}
+
+/// An act that was sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sent {
+    /// What was sent.
+    pub effect: Effect,
+    /// When.
+    pub at: Timestamp,
+    /// What came back.
+    pub reply: Reply,
+}
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It took place.
+    Landed,
+    /// It was refused and nothing was written: a first, unambiguous send with a definite answer.
+    Refused {
+        /// The HTTP status.
+        code: u16,
+        /// What the API server said.
+        message: String,
+    },
+    /// A time-out, a cut connection, a 5xx: it may have taken place.
+    Ambiguous(String),
+}

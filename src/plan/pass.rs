@@ -1,0 +1,222 @@
+//! One pass over a run: the facts, and the status in the making.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+use super::freeze::{Frozen, freeze};
+use super::journal::{self, Segment, StepState};
+use super::{Decision, GATE_LOOK, World, ballot};
+use crate::action::{self, Answer, Obstacle, Query};
+use crate::api::condition::cut;
+use crate::api::run::{Mode, Phase};
+use crate::api::step::{OnFailure, Step};
+use crate::api::{ABORT_ANNOTATION, Approval, RunbookRun, RunbookRunStatus};
+
+/// One pass. Methods that decide return `Err(decision)` where the decision comes early.
+pub(super) struct Pass<'a> {
+    pub run: &'a RunbookRun,
+    pub ballots: Vec<&'a Approval>,
+    pub world: &'a World,
+    pub frozen: Frozen,
+    /// The status as it will be written.
+    pub draft: RunbookRunStatus,
+}
+
+/// A decision, or one that came early.
+pub(super) type Flow<T = Decision> = Result<T, Decision>;
+
+impl<'a> Pass<'a> {
+    /// Takes the run up where it has not been yet.
+    pub fn new(run: &'a RunbookRun, ballots: &'a [Approval], world: &'a World) -> Flow<Self> {
+        let draft = run.status.clone().unwrap_or_default();
+        let frozen = match &draft.frozen {
+            Some(frozen) => serde_json::from_value(frozen.clone()).map_err(|_| {
+                // Written by another version: hands off, and no loop.
+                Decision::Wait { until: Some(world.now + GATE_LOOK), holding: None }
+            })?,
+            None => return Self::take_up(run, ballots, world),
+        };
+        Ok(Self { run, ballots: ballots.iter().collect(), world, frozen, draft })
+    }
+
+    fn take_up(run: &'a RunbookRun, ballots: &'a [Approval], world: &'a World) -> Flow<Self> {
+        let query = Query::Runbook(run.spec.runbook.clone());
+        let frozen = match world.seen.answer(&query) {
+            None => return Err(Decision::Look(vec![query])),
+            Some(Answer::Object(Some(runbook))) => {
+                freeze(run, runbook, &world.operator.cluster, world.now).map_err(|unfit| ("Unfit", unfit.to_string()))
+            }
+            Some(Answer::Object(None)) => Err((
+                "RunbookMissing",
+                format!(
+                    "there is no runbook {:?} in this namespace; see what there is with: kubectl get rbk -n {}",
+                    run.spec.runbook,
+                    run.metadata.namespace.as_deref().unwrap_or_default()
+                ),
+            )),
+            Some(_) => return Err(Decision::Wait { until: Some(world.now + super::RETRY), holding: None }),
+        };
+        let mut draft = run.status.clone().unwrap_or_default();
+        draft.started_at = Some(MicroTime(world.now));
+        draft.observed_generation = run.metadata.generation;
+        match frozen {
+            Ok(frozen) => {
+                draft.frozen = serde_json::to_value(&frozen).ok();
+                Ok(Self { run, ballots: ballots.iter().collect(), world, frozen, draft })
+            }
+            Err((reason, sentence)) => {
+                super::finish::close(&mut draft, run, Phase::Failed, reason, &sentence, world.now);
+                Err(Decision::Write(Box::new(draft)))
+            }
+        }
+    }
+
+    /// What happens next.
+    pub fn decide(&mut self) -> Flow {
+        self.records()?;
+        let frozen = self.frozen.clone();
+        let segments = journal::segments(&frozen.steps);
+        if self.run.spec.mode == Mode::Plan {
+            return self.plan_only(&segments);
+        }
+        if self.annotation(ABORT_ANNOTATION).is_some() {
+            return self.abort(&segments);
+        }
+        let mut passed_over = Vec::new();
+        for (index, segment) in segments.iter().enumerate() {
+            for step in &segment.steps {
+                match journal::state(&self.draft.clone(), &step.name) {
+                    StepState::Untouched { attempt } => return self.advance(index, segment, step, attempt),
+                    StepState::Acted { attempt, outcome } => return self.verify(index, step, attempt, outcome),
+                    StepState::Settled { outcome, settled, .. } if !journal::went_well(outcome, settled) => {
+                        let why = if outcome.message.is_empty() { settled.message.clone() } else { outcome.message.clone() };
+                        let sentence = format!("step {}: {why}", step.name);
+                        match step.on_failure {
+                            OnFailure::Stop => return self.finish(Phase::Failed, "StepFailed", &sentence),
+                            OnFailure::Revert => return self.revert(&sentence),
+                            OnFailure::Continue => passed_over.push(sentence),
+                        }
+                    }
+                    StepState::Settled { .. } => {}
+                }
+            }
+        }
+        let steps = frozen.steps.len();
+        if passed_over.is_empty() {
+            self.finish(Phase::Succeeded, "AllStepsDone", &format!("all {steps} steps done"))
+        } else {
+            let done = steps - passed_over.len();
+            self.finish(Phase::Succeeded, "SomeStepsPassedOver", &format!("{done} of {steps} steps done; passed over: {}", passed_over.join("; ")))
+        }
+    }
+
+    /// The step that nothing has been done about yet.
+    fn advance(&mut self, index: usize, segment: &Segment<'_>, step: &Step, attempt: i32) -> Flow {
+        let draft = self.draft.clone();
+        let planned = journal::plan_of(&draft, index)
+            .and_then(|(key, _, plan)| Some((key, plan, plan.steps.iter().find(|s| s.step == step.name && s.attempt == attempt)?)));
+        let Some((key, plan, planned)) = planned else { return self.plan_segment(index, segment, "") };
+        if !step.action.changes() {
+            return self.judge(index, step, planned, &key, plan);
+        }
+        let votes = self.open_gate(index, segment, &key, plan)?;
+        self.act(index, segment, step, planned, &key, plan, votes)
+    }
+
+    /// Stops: no new act; what has been sent is read back and settled.
+    fn abort(&mut self, segments: &[Segment<'_>]) -> Flow {
+        let why = self.annotation(ABORT_ANNOTATION).unwrap_or_default().to_owned();
+        let by = self.annotation(crate::api::ABORT_BY_ANNOTATION).map(|by| format!(" by {by}")).unwrap_or_default();
+        for (index, segment) in segments.iter().enumerate() {
+            for step in &segment.steps {
+                match journal::state(&self.draft.clone(), &step.name) {
+                    StepState::Acted { attempt, outcome } => return self.verify(index, step, attempt, outcome),
+                    StepState::Untouched { attempt } => {
+                        self.rule_out(index, step, attempt)?;
+                        return self.finish(Phase::Aborted, "Aborted", &format!("stopped{by}: {why}"));
+                    }
+                    StepState::Settled { .. } => {}
+                }
+            }
+        }
+        self.finish(Phase::Aborted, "Aborted", &format!("stopped{by} after the last step: {why}"))
+    }
+
+    /// What a person has said on the run.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.run.metadata.annotations.as_ref()?.get(key).map(|v| v.trim())
+    }
+
+    /// The action's view of this run.
+    pub fn context(&self, intent_at: Timestamp) -> action::Context<'_> {
+        action::Context {
+            namespace: self.run.metadata.namespace.as_deref().unwrap_or_default(),
+            params: &self.frozen.parameters,
+            intent_at,
+        }
+    }
+
+    /// The namespace of the run.
+    pub fn namespace(&self) -> &str {
+        self.run.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// The name of the run.
+    pub fn name(&self) -> &str {
+        ballot::name(self.run)
+    }
+
+    /// Goes on only when all of this has been looked at.
+    pub fn require(&self, queries: &[Query]) -> Flow<()> {
+        let missing = self.world.seen.missing(queries);
+        if missing.is_empty() { Ok(()) } else { Err(Decision::Look(missing)) }
+    }
+
+    /// Writes the draft if it says anything new, else waits.
+    pub fn wait(&self, after: SignedDuration) -> Decision {
+        self.wait_until(self.world.now + after)
+    }
+
+    /// Writes the draft if it says anything new, else waits.
+    pub fn wait_until(&self, until: Timestamp) -> Decision {
+        if self.run.status.as_ref() == Some(&self.draft) {
+            Decision::Wait { until: Some(until), holding: None }
+        } else {
+            Decision::Write(Box::new(self.draft.clone()))
+        }
+    }
+
+    /// Says where the run stands, for people.
+    pub fn say(&mut self, phase: Phase, progress: &str, waiting_on: &str, next_commands: Vec<String>) {
+        self.draft.phase = phase;
+        self.draft.progress = cut(progress, 64);
+        self.draft.waiting_on = cut(waiting_on, 1024);
+        self.draft.next_commands = next_commands.into_iter().map(|c| cut(&c, 1024)).take(16).collect();
+    }
+
+    /// `2/3 scale-out`.
+    pub fn progress(&self, step: &Step) -> String {
+        let number = self.frozen.steps.iter().position(|s| s.name == step.name).unwrap_or_default() + 1;
+        format!("{number}/{} {}", self.frozen.steps.len(), step.name)
+    }
+
+    /// The command that stops this run.
+    pub fn abort_command(&self) -> String {
+        format!("kubectl annotate rbr -n {} {} abort=\"WHY\"", self.namespace(), self.name())
+    }
+
+    /// An obstacle on the way of an action: look, or wait and try again. Refusals are handed back.
+    pub fn surmount(&mut self, step: &Step, obstacle: Obstacle) -> Flow<(&'static str, String)> {
+        match obstacle {
+            Obstacle::Unseen(queries) => Err(Decision::Look(queries)),
+            Obstacle::Refused { reason, sentence } => Ok((reason, sentence)),
+            Obstacle::Unreadable(why) => {
+                let progress = self.progress(step);
+                let phase = self.draft.phase;
+                let abort = self.abort_command();
+                self.say(phase, &progress, &format!("the API server: {why}; it is tried again"), vec![abort]);
+                Err(self.wait(super::RETRY))
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The record of a settled step, made from the journal alone: however often it is made, it is the same byte for byte.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::ObjectMeta;
+
+use super::freeze::Frozen;
+use super::{ballot, digest, journal, settle};
+use crate::api::action_record::{ActionRecord, ActionRecordSpec, ActionRecordStatus, RecordKind, RecordState};
+use crate::api::condition::cut;
+use crate::api::run::{Outcome, Result, Verified};
+use crate::api::{INCIDENT_LABEL, RUN_LABEL, RUNBOOK_LABEL, RunbookRun, RunbookRunStatus, SCHEMA_VERSION};
+
+/// The name of a record: `<run>-<5 of uid>-<step>-<attempt>`.
+pub(super) fn name(run: &RunbookRun, step: &str, attempt: i32) -> String {
+    let uid: String = ballot::uid(run).chars().filter(char::is_ascii_alphanumeric).take(5).collect();
+    format!("{}-{uid}-{}-{attempt}", ballot::name(run), step.replace('.', "-"))
+}
+
+/// The note that a mark has been made, as the memory keeps it.
+pub fn mark(record: &str, state: RecordState) -> String {
+    format!("{record}={state:?}")
+}
+
+/// The digest of a record: of its canonical JSON without the field `hash`.
+pub fn hash_of(spec: &ActionRecordSpec) -> String {
+    let mut spec = serde_json::to_value(spec).unwrap_or_default();
+    if let Some(fields) = spec.as_object_mut() {
+        fields.remove("hash");
+    }
+    digest::of(&spec)
+}
+
+/// The record of a settled entry of the journal.
+pub(super) fn build(run: &RunbookRun, status: &RunbookRunStatus, frozen: &Frozen, key: &str) -> Option<ActionRecord> {
+    let entry = status.steps.get(key)?;
+    let (outcome, settled) = (entry.outcome.as_ref()?, entry.settled.as_ref()?);
+    let (step, attempt) = key.rsplit_once('.')?;
+    let attempt: i32 = attempt.parse().ok()?;
+    let planned = settle::planned_of(status, step, attempt, &outcome.plan)?;
+    let voters: Vec<String> = outcome.approvals.iter().map(|vote| format!("{} as {}", vote.by, vote.role)).collect();
+    let original = step.strip_suffix(".undo");
+    let spec = ActionRecordSpec {
+        schema_version: SCHEMA_VERSION,
+        cluster: frozen.cluster.clone(),
+        incident: run.spec.incident.clone(),
+        run: ballot::name(run).to_owned(),
+        run_uid: ballot::uid(run).to_owned(),
+        runbook: frozen.runbook.clone(),
+        step: step.to_owned(),
+        attempt,
+        kind: if planned.action == "check" { RecordKind::Observation } else { RecordKind::Change },
+        requested_by: run.spec.requested_by.clone().unwrap_or_default(),
+        reason: run.spec.reason.clone(),
+        approved_by: if voters.is_empty() { "no gate".to_owned() } else { cut(&voters.join(", "), 512) },
+        approvals: outcome.approvals.clone(),
+        plan_hash: status.plans.get(&outcome.plan).map(|plan| plan.plan_hash.clone()).unwrap_or_default(),
+        actor: format!(
+            "system:serviceaccount:{}:{}",
+            run.metadata.namespace.as_deref().unwrap_or_default(),
+            frozen.service_account
+        ),
+        action: planned.action.clone(),
+        target_name: planned.target.display(),
+        target: planned.target.clone(),
+        summary: planned.summary.clone(),
+        before: outcome.before.clone(),
+        after: outcome.after.clone(),
+        undo: outcome.undo.clone(),
+        result: outcome.result,
+        changed: outcome.changed,
+        message: outcome.message.clone(),
+        verified: settled.verified,
+        verification: settled.message.clone(),
+        evidence: settled.evidence.clone(),
+        intent_at: outcome.intent_at.clone(),
+        acted_at: outcome.acted_at.clone(),
+        settled_at: MicroTime(settled.at.0),
+        revert_of: original.and_then(|step| original_of(run, status, step)),
+        seq: settled.seq,
+        prev_hash: settled.prev_hash.clone(),
+        hash: settled.hash.clone(),
+    };
+    let labels = [(RUN_LABEL, Some(&spec.run)), (RUNBOOK_LABEL, Some(&spec.runbook)), (INCIDENT_LABEL, spec.incident.as_ref().filter(|i| is_label(i)))];
+    let labels = labels.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.clone()))).collect();
+    Some(ActionRecord {
+        metadata: ObjectMeta {
+            name: Some(settled.record.clone()),
+            namespace: run.metadata.namespace.clone(),
+            labels: Some(labels),
+            ..ObjectMeta::default()
+        },
+        status: Some(ActionRecordStatus { state: state(outcome, step) }),
+        spec,
+    })
+}
+
+/// The state of a record at its creation.
+fn state(outcome: &Outcome, step: &str) -> RecordState {
+    match outcome.result {
+        Result::Unknown => RecordState::Unknown,
+        Result::Done if outcome.changed && outcome.undo.is_some() && !step.ends_with(".undo") => RecordState::InPlace,
+        Result::Done | Result::Refused | Result::Failed => RecordState::OneShot,
+    }
+}
+
+/// The record that the undo of a step is about.
+fn original_of(run: &RunbookRun, status: &RunbookRunStatus, step: &str) -> Option<String> {
+    match journal::state(status, step) {
+        journal::StepState::Settled { attempt, .. } => Some(name(run, step, attempt)),
+        journal::StepState::Untouched { .. } | journal::StepState::Acted { .. } => None,
+    }
+}
+
+/// Whether a text can be the value of a label. An incident's key is a person's own, and need not be.
+fn is_label(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    text.len() <= 63
+        && text.chars().all(inner)
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.ends_with(|c: char| c.is_ascii_alphanumeric())
+}
+
+impl super::pass::Pass<'_> {
+    /// What an undo's record says about the record of what it undid.
+    pub fn mark_of(&self, key: &str, outcome: &Outcome, settled: &crate::api::run::Settled) -> Option<(String, RecordState)> {
+        let step = key.rsplit_once('.')?.0.strip_suffix(".undo")?;
+        let undone = outcome.result == Result::Done && settled.verified == Verified::Yes;
+        Some((original_of(self.run, &self.draft, step)?, RecordState::Reverted)).filter(|_| undone)
+    }
+}

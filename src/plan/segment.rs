@@ -1,0 +1,206 @@
+//! Planning a segment: what each step would do, on what it rests, and the digest that people approve.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use serde_json::json;
+
+use super::freeze::Frozen;
+use super::journal::{self, Segment, StepState};
+use super::pass::{Flow, Pass};
+use super::{Decision, MOST_VOID_PLANS, ballot, digest};
+use crate::action::{self, Answer, Context, Obstacle, Query, Seen, reason};
+use crate::api::condition::cut;
+use crate::api::run::{Phase, Plan, PlannedStep, Target};
+use crate::api::runbook::Gate;
+use crate::api::{SCHEMA_VERSION, Step};
+
+/// Why a new revision is planned although nothing has changed.
+pub(super) const BALLOTS_RAN_OUT: &str = "its ballots ran out";
+
+impl Pass<'_> {
+    /// Plans a segment, or plans it anew because its plan holds no longer, and writes the plan: this is the intent.
+    pub fn plan_segment(&mut self, index: usize, segment: &Segment<'_>, because: &str) -> Flow {
+        self.require(&[Query::Journal])?;
+        let earlier = journal::plan_of(&self.draft, index).map(|(_, revision, plan)| (revision, plan.gate_since.clone()));
+        let voided = self
+            .draft
+            .plans
+            .values()
+            .filter(|plan| !plan.revised_because.is_empty() && plan.revised_because != BALLOTS_RAN_OUT)
+            .count();
+        if !because.is_empty() && because != BALLOTS_RAN_OUT && voided >= MOST_VOID_PLANS {
+            return self.finish(Phase::Failed, "PlanVoid", &format!("planned {} times, and void each time; last: {because}", voided + 1));
+        }
+        let mut steps = Vec::new();
+        for step in &segment.steps {
+            let StepState::Untouched { attempt } = journal::state(&self.draft, &step.name) else { continue };
+            match planned_step(step, attempt, &self.token(&step.name, attempt), &self.context(self.world.now), &self.world.seen) {
+                Ok(planned) => steps.push(planned),
+                Err(obstacle) => {
+                    let (reason, sentence) = self.surmount(step, obstacle)?;
+                    return self.refuse_unplanned(index, step, attempt, reason, &sentence);
+                }
+            }
+        }
+        let gate = segment.gate.and_then(|name| self.frozen.gates.iter().find(|g| g.name == name)).cloned();
+        let plan = self.plan(steps, gate.as_ref(), because, earlier.as_ref().map(|(_, since)| since.clone()));
+        let first = segment.steps.iter().find(|s| plan.steps.first().is_some_and(|p| p.step == s.name));
+        let progress = first.map(|step| self.progress(step)).unwrap_or_default();
+        let key = format!("{index}.{}", earlier.map_or(0, |(revision, _)| revision) + 1);
+        match &gate {
+            Some(gate) => self.say_waiting(&progress, gate, &plan),
+            None => {
+                let abort = self.abort_command();
+                self.say(Phase::Acting, &progress, "", vec![abort]);
+            }
+        }
+        self.draft.message = cut(&plan.summary, 2048);
+        self.draft.plans.insert(key, plan);
+        Ok(Decision::Write(Box::new(self.draft.clone())))
+    }
+
+    /// Mode `Plan`: every segment is planned, then the run ends.
+    pub fn plan_only(&mut self, segments: &[Segment<'_>]) -> Flow {
+        for (index, segment) in segments.iter().enumerate() {
+            let mut steps = Vec::new();
+            for step in &segment.steps {
+                match planned_step(step, 1, &self.token(&step.name, 1), &self.context(self.world.now), &self.world.seen) {
+                    Ok(planned) => steps.push(planned),
+                    Err(obstacle) => {
+                        let (reason, sentence) = self.surmount(step, obstacle)?;
+                        return self.finish(Phase::Failed, reason, &format!("step {}: {sentence}", step.name));
+                    }
+                }
+            }
+            let gate = segment.gate.and_then(|name| self.frozen.gates.iter().find(|g| g.name == name)).cloned();
+            let mut plan = self.plan(steps, gate.as_ref(), "", None);
+            plan.ballots.clear();
+            self.draft.plans.insert(format!("{index}.1"), plan);
+        }
+        let summary = self.draft.plans.values().map(|plan| plan.summary.as_str()).collect::<Vec<_>>().join("; ");
+        self.finish(Phase::Succeeded, "PlanOnly", &format!("only planned: {summary}"))
+    }
+
+    /// The token of a step's attempt: what an act leaves on its target.
+    pub fn token(&self, step: &str, attempt: i32) -> String {
+        format!("{}/{}/{step}/{attempt}", self.name(), ballot::uid(self.run))
+    }
+
+    fn plan(&self, steps: Vec<PlannedStep>, gate: Option<&Gate>, because: &str, since: Option<MicroTime>) -> Plan {
+        let plan_hash = plan_hash(ballot::uid(self.run), &self.frozen, gate, &steps);
+        let taken: Vec<&str> = self
+            .ballots
+            .iter()
+            .filter_map(|b| b.metadata.name.as_deref())
+            .chain(self.draft.plans.values().flat_map(|plan| plan.ballots.iter().map(|slot| slot.name.as_str())))
+            .collect();
+        Plan {
+            schema_version: SCHEMA_VERSION,
+            planned_at: MicroTime(self.world.now),
+            gate_since: since.unwrap_or(MicroTime(self.world.now)),
+            gate: gate.map(|g| g.name.clone()),
+            ballots: gate.map(|g| ballot::slots(self.run, g, &taken)).unwrap_or_default(),
+            expires_at: gate.map(|g| MicroTime(later(self.world.now, g.valid_for.seconds()))),
+            code: digest::code(&plan_hash),
+            plan_hash,
+            summary: summary(&steps),
+            revised_because: cut(because, 1024),
+            steps,
+        }
+    }
+}
+
+/// The time so many seconds later; the end of time where there is none.
+pub(super) fn later(time: Timestamp, seconds: i64) -> Timestamp {
+    time.checked_add(jiff::SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
+}
+
+/// What a step would do, after a dry run of its effect.
+pub(super) fn planned_step(
+    step: &Step,
+    attempt: i32,
+    token: &str,
+    context: &Context<'_>,
+    seen: &Seen,
+) -> Result<PlannedStep, Obstacle> {
+    let unseen = seen.missing(&action::look(&step.action, context));
+    if !unseen.is_empty() {
+        return Err(Obstacle::Unseen(unseen));
+    }
+    let prospect = action::plan(&step.action, context, seen)?;
+    let planned = PlannedStep {
+        step: step.name.clone(),
+        attempt,
+        action: step.action.key().to_owned(),
+        target: prospect.target,
+        seen: prospect.seen,
+        before: prospect.before,
+        after: prospect.after,
+        holds: prospect.holds,
+        undo: prospect.undo,
+        by_hand: cut(&prospect.by_hand, 1024),
+        token: token.to_owned(),
+        already: prospect.already,
+        warnings: prospect.warnings.iter().map(|w| cut(w, 512)).take(16).collect(),
+        summary: cut(&prospect.summary, 256),
+    };
+    if step.action.changes() && !planned.already {
+        let effect = action::effect(&step.action, context, &planned, seen)?;
+        dry_run(effect, seen)?;
+    }
+    Ok(planned)
+}
+
+/// Whether the API server would accept the effect, with the rights that the runbook has.
+pub(super) fn dry_run(effect: action::Effect, seen: &Seen) -> Result<(), Obstacle> {
+    let name = effect.target.display();
+    let query = Query::DryRun(Box::new(effect));
+    match seen.answer(&query) {
+        None => Err(Obstacle::Unseen(vec![query])),
+        Some(Answer::Yes) => Ok(()),
+        Some(Answer::Forbidden(message)) => Err(Obstacle::Refused {
+            reason: reason::PERMISSION_MISSING,
+            sentence: format!(
+                "the runbook's ServiceAccount may not change {name}: {message}; grant it with: firstaid onboard -n NAMESPACE --from RUNBOOK | kubectl apply -f -"
+            ),
+        }),
+        Some(Answer::No(message)) => Err(Obstacle::Refused {
+            reason: reason::WRITE_REFUSED,
+            sentence: format!("the API server would refuse the change of {name}: {message}"),
+        }),
+        Some(other) => Err(Obstacle::Unreadable(format!("could not rehearse the change of {name}: {other:?}"))),
+    }
+}
+
+/// The plan in one line: the first effect, and how many more there are.
+fn summary(steps: &[PlannedStep]) -> String {
+    let effects: Vec<&PlannedStep> = steps.iter().filter(|s| s.action != "check").collect();
+    match effects.as_slice() {
+        [] => steps.first().map(|s| s.summary.clone()).unwrap_or_default(),
+        [only] => only.summary.clone(),
+        [first, rest @ ..] => cut(&format!("{} (+{} more)", first.summary, rest.len()), 256),
+    }
+}
+
+/// The digest of everything that bears on the effect, and of nothing else: what was found before is not in it, nor what
+/// is only said to people.
+pub(super) fn plan_hash(run_uid: &str, frozen: &Frozen, gate: Option<&Gate>, steps: &[PlannedStep]) -> String {
+    let steps: Vec<_> = steps
+        .iter()
+        .map(|step| {
+            let Target { api_version, kind, namespace, name, uid } = &step.target;
+            // A restart's time moves with every plan; what people approve is the restart of this template.
+            let after = if step.action == "restart" { None } else { Some(&step.after) };
+            json!([step.step, step.action, [api_version, kind, namespace, name, uid], after, step.holds.facts])
+        })
+        .collect();
+    digest::of(&json!({
+        "schemaVersion": SCHEMA_VERSION,
+        "run": run_uid,
+        "runbook": [frozen.runbook_uid, frozen.runbook_digest],
+        "serviceAccount": frozen.service_account,
+        "parameters": frozen.parameters,
+        "gate": gate,
+        "steps": steps,
+    }))
+}

@@ -1,0 +1,294 @@
+//! Outcomes: what became of an act, whether it took hold, and its place in the chain of records.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use serde_json::Map;
+
+use super::journal;
+use super::pass::{Flow, Pass};
+use super::segment::later;
+use super::{Decision, ONE_WRITE, SOON, record};
+use crate::action::{self, Effect, Obstacle, Verdict};
+use crate::api::condition::cut;
+use crate::api::run::{
+    CountedVote, Evidence, Outcome, Phase, Plan, PlannedStep, Result, Settled, Target, Verified,
+};
+use crate::api::step::Action;
+use crate::api::{ABORT_ANNOTATION, Step};
+
+/// An act: an intent, with the approval under which it stands.
+pub(super) struct Act<'a> {
+    /// The runbook's step.
+    pub step: &'a Step,
+    /// What was planned.
+    pub planned: &'a PlannedStep,
+    /// Key of the plan.
+    pub plan: String,
+    /// When the intent was written.
+    pub intent_at: MicroTime,
+    /// The votes that opened the gate.
+    pub votes: Vec<CountedVote>,
+}
+
+impl Pass<'_> {
+    /// First of all, whatever is settled gets its record.
+    pub fn records(&self) -> Flow<()> {
+        for (key, outcome, settled) in journal::settled(&self.draft) {
+            if !self.world.memory.recorded.contains(&settled.record)
+                && let Some(record) = record::build(self.run, &self.draft, &self.frozen, key)
+            {
+                return Err(Decision::Record(Box::new(record)));
+            }
+            if let Some((original, state)) = self.mark_of(key, outcome, settled)
+                && !self.world.memory.recorded.contains(&record::mark(&original, state))
+            {
+                return Err(Decision::Mark { record: original, state });
+            }
+        }
+        Ok(())
+    }
+
+    /// The act took place, by the API server's own answer.
+    pub fn landed(&mut self, act: &Act<'_>, effect: &Effect, at: Timestamp) -> Flow {
+        self.require(&action::look(&act.step.action, &self.context(act.intent_at.0)))?;
+        let verdict = action::verify(&act.step.action, &self.context(act.intent_at.0), act.planned, &self.world.seen);
+        if let Ok(Verdict::Yes(message, evidence)) = verdict {
+            self.write_outcome(act, Result::Done, "", Some(effect), Some(at));
+            return self.settle(act, Verified::Yes, &message, evidence);
+        }
+        if self.world.now.duration_since(at) < ONE_WRITE {
+            return Ok(Decision::Wait { until: Some(self.world.now + SOON), holding: None });
+        }
+        Ok(self.write_outcome(act, Result::Done, "", Some(effect), Some(at)))
+    }
+
+    /// The token is on the target although this process got no answer: it took place.
+    pub fn found_done(&mut self, act: &Act<'_>) -> Flow {
+        let sent = self.world.memory.sent.get(&act.planned.token).cloned();
+        let message = "no answer came back; the token on the target shows that it took place";
+        Ok(self.write_outcome(act, Result::Done, message, sent.as_ref().map(|s| &s.effect), sent.as_ref().map(|s| s.at)))
+    }
+
+    /// The target is as wanted already: nothing is written, and it is not ours to undo.
+    pub fn already(&mut self, act: &Act<'_>, effect: &Effect) -> Flow {
+        let message = format!("{} was already as wanted; nothing was written", act.planned.target.display());
+        self.write_outcome(act, Result::Done, &message, Some(effect), None);
+        if let Some(outcome) = self.entry(act).outcome.as_mut() {
+            outcome.changed = false;
+            outcome.undo = None;
+        }
+        Ok(Decision::Write(Box::new(self.draft.clone())))
+    }
+
+    /// It is refused, with nothing written.
+    pub fn refuse(&mut self, act: &Act<'_>, reason: &str, sentence: &str) -> Flow {
+        self.write_outcome(act, Result::Refused, &format!("{reason}: {sentence}"), None, None);
+        self.settle(act, Verified::NotApplicable, "", Vec::new())
+    }
+
+    /// It is refused before there is a plan.
+    pub fn refuse_unplanned(&mut self, index: usize, step: &Step, attempt: i32, reason: &str, sentence: &str) -> Flow {
+        let object = action::object_of(&step.action);
+        let planned = PlannedStep {
+            step: step.name.clone(),
+            attempt,
+            action: step.action.key().to_owned(),
+            target: Target {
+                api_version: object.as_ref().map(|o| o.api_version.clone()).unwrap_or_default(),
+                kind: object.as_ref().map(|o| o.kind.clone()).unwrap_or_default(),
+                namespace: self.namespace().to_owned(),
+                name: object.as_ref().map(|o| o.name.clone()).unwrap_or_default(),
+                uid: String::new(),
+            },
+            seen: Default::default(),
+            before: Map::new(),
+            after: Map::new(),
+            holds: Default::default(),
+            undo: None,
+            by_hand: String::new(),
+            token: self.token(&step.name, attempt),
+            already: false,
+            warnings: Vec::new(),
+            summary: cut(&format!("{} refused: {sentence}", step.action.key()), 256),
+        };
+        let intent_at = MicroTime(self.world.now);
+        self.entry_of(&step.name, attempt).intent = Some(crate::api::run::Intent {
+            at: intent_at.clone(),
+            plan: format!("{index}.0"),
+            step: planned.clone(),
+        });
+        let act = Act { step, planned: &planned, plan: format!("{index}.0"), intent_at, votes: Vec::new() };
+        self.refuse(&act, reason, sentence)
+    }
+
+    /// An act that is journalled and not settled: has it taken hold?
+    pub fn verify(&mut self, _: usize, step: &Step, attempt: i32, outcome: &Outcome) -> Flow {
+        let draft = self.draft.clone();
+        let Some(planned) = planned_of(&draft, &step.name, attempt, &outcome.plan) else {
+            return Ok(self.wait(super::GATE_LOOK));
+        };
+        let act = Act {
+            step,
+            planned,
+            plan: outcome.plan.clone(),
+            intent_at: outcome.intent_at.clone(),
+            votes: outcome.approvals.clone(),
+        };
+        self.verify_act(&act, outcome)
+    }
+
+    /// Has this act taken hold?
+    pub fn verify_act(&mut self, act: &Act<'_>, outcome: &Outcome) -> Flow {
+        if matches!(outcome.result, Result::Refused | Result::Failed) {
+            return self.settle(act, Verified::NotApplicable, "", Vec::new());
+        }
+        self.require(&action::look(&act.step.action, &self.context(act.intent_at.0)))?;
+        let deadline = later(outcome.known_at.0, act.step.timeout.seconds());
+        let stopped = self.annotation(ABORT_ANNOTATION).is_some();
+        let over = self.world.now >= deadline || stopped;
+        let verdict = action::verify(&act.step.action, &self.context(act.intent_at.0), act.planned, &self.world.seen);
+        let (message, evidence) = match verdict {
+            Ok(Verdict::Yes(message, evidence)) => return self.settle(act, Verified::Yes, &message, evidence),
+            Ok(Verdict::NotYet(message, evidence)) if stopped => {
+                return self.settle(act, Verified::Unknown, &format!("the run was stopped while {message}"), evidence);
+            }
+            Ok(Verdict::NotYet(message, evidence)) => (message, evidence),
+            Err(Obstacle::Unseen(queries)) => return Err(Decision::Look(queries)),
+            Err(Obstacle::Unreadable(why) | Obstacle::Refused { sentence: why, .. }) if over => {
+                return self.settle(act, Verified::Unknown, &format!("it could not be read back: {why}"), Vec::new());
+            }
+            Err(Obstacle::Unreadable(why) | Obstacle::Refused { sentence: why, .. }) => (why, Vec::new()),
+        };
+        if over {
+            return self.settle(act, Verified::No, &format!("not within {}: {message}", act.step.timeout), evidence);
+        }
+        let progress = self.progress(act.step);
+        let abort = self.abort_command();
+        let until = deadline.strftime("%H:%M:%SZ");
+        self.say(Phase::Verifying, &progress, &format!("the effect on {}, until {until}", act.planned.target.display()), vec![abort]);
+        Ok(self.wait(pause(self.world.now, outcome.known_at.0)))
+    }
+
+    /// A check: is it true, and does it stay true?
+    pub fn judge(&mut self, _: usize, step: &Step, planned: &PlannedStep, key: &str, plan: &Plan) -> Flow {
+        let Action::Check(check) = &step.action else { return Ok(self.wait(SOON)) };
+        self.require(&action::look(&step.action, &self.context(plan.planned_at.0)))?;
+        let act = Act { step, planned, plan: key.to_owned(), intent_at: plan.planned_at.clone(), votes: Vec::new() };
+        let began = journal::settled(&self.draft).last().map_or(plan.planned_at.0, |(_, _, s)| s.at.0.max(plan.planned_at.0));
+        let within = check.within.as_ref().map_or(60, crate::api::Period::seconds);
+        let deadline = later(began, within);
+        let (message, evidence) = match action::verify(&step.action, &self.context(plan.planned_at.0), planned, &self.world.seen) {
+            Ok(Verdict::Yes(message, evidence)) => {
+                let since = self.world.memory.holding.as_ref().filter(|(held, _)| *held == step.name).map_or(self.world.now, |(_, t)| *t);
+                let until = later(since, check.hold_for.as_ref().map_or(0, crate::api::Period::seconds));
+                if self.world.now >= until {
+                    self.write_outcome(&act, Result::Done, "", None, None);
+                    return self.settle(&act, Verified::Yes, &message, evidence);
+                }
+                let next = until.min(self.world.now + super::RETRY);
+                return Ok(Decision::Wait { until: Some(next), holding: Some((step.name.clone(), since)) });
+            }
+            Ok(Verdict::NotYet(message, evidence)) => (message, evidence),
+            Err(obstacle) => {
+                let within_time = self.world.now < deadline;
+                match obstacle {
+                    Obstacle::Unseen(queries) => return Err(Decision::Look(queries)),
+                    Obstacle::Unreadable(why) if within_time => (why, Vec::new()),
+                    Obstacle::Unreadable(sentence) | Obstacle::Refused { sentence, .. } => {
+                        // A check that cannot be read stops the run: it proves nothing.
+                        self.write_outcome(&act, Result::Failed, &sentence, None, None);
+                        return self.settle(&act, Verified::Unknown, &sentence, Vec::new());
+                    }
+                }
+            }
+        };
+        if self.world.now >= deadline {
+            let sentence = format!("not within {within}s: {message}");
+            self.write_outcome(&act, Result::Failed, &sentence, None, None);
+            return self.settle(&act, Verified::No, &message, evidence);
+        }
+        let (progress, abort) = (self.progress(step), self.abort_command());
+        self.say(Phase::Verifying, &progress, &format!("{} to be true, until {}", check.that, deadline.strftime("%H:%M:%SZ")), vec![abort]);
+        Ok(self.wait(pause(self.world.now, began)))
+    }
+
+    /// Notes what became of the act, and hands out the write.
+    pub fn write_outcome(&mut self, act: &Act<'_>, result: Result, message: &str, effect: Option<&Effect>, acted_at: Option<Timestamp>) -> Decision {
+        let changed = act.step.action.changes() && matches!(result, Result::Done | Result::Unknown);
+        let before = effect.map_or_else(|| act.planned.before.clone(), |e| e.before.clone());
+        let undo = if changed && act.planned.undo.is_some() {
+            action::undo_note(&act.step.action, &self.context(act.intent_at.0), &act.planned.target, &before).or_else(|| act.planned.undo.clone())
+        } else {
+            None
+        };
+        let outcome = Outcome {
+            result,
+            message: cut(message, 2048),
+            plan: act.plan.clone(),
+            intent_at: act.intent_at.clone(),
+            acted_at: acted_at.map(MicroTime),
+            known_at: MicroTime(self.world.now),
+            changed,
+            before,
+            after: act.planned.after.clone(),
+            undo,
+            approvals: act.votes.clone(),
+        };
+        let (progress, abort) = (self.progress(act.step), self.abort_command());
+        self.entry(act).outcome = Some(outcome);
+        self.say(Phase::Verifying, &progress, "", vec![abort]);
+        Decision::Write(Box::new(self.draft.clone()))
+    }
+
+    /// Closes the step: everything that its record will say is in the journal before the record is made.
+    pub fn settle(&mut self, act: &Act<'_>, verified: Verified, message: &str, evidence: Vec<Evidence>) -> Flow {
+        let earlier = journal::settled(&self.draft);
+        let (seq, prev_hash) = earlier.last().map_or((1, String::new()), |(_, _, s)| (s.seq + 1, s.hash.clone()));
+        let key = journal::key(&act.planned.step, act.planned.attempt);
+        let name = record::name(self.run, &act.planned.step, act.planned.attempt);
+        self.entry(act).settled = Some(Settled {
+            verified,
+            message: cut(message, 2048),
+            evidence: evidence.into_iter().take(16).collect(),
+            at: MicroTime(self.world.now),
+            record: name,
+            seq,
+            prev_hash,
+            hash: String::new(),
+        });
+        let hash = record::build(self.run, &self.draft, &self.frozen, &key).map(|r| record::hash_of(&r.spec)).unwrap_or_default();
+        self.draft.record_head.clone_from(&hash);
+        if let Some(settled) = self.entry(act).settled.as_mut() {
+            settled.hash = hash;
+        }
+        let progress = self.progress(act.step);
+        let abort = self.abort_command();
+        self.say(Phase::Verifying, &progress, "", vec![abort]);
+        Ok(Decision::Write(Box::new(self.draft.clone())))
+    }
+
+    fn entry(&mut self, act: &Act<'_>) -> &mut crate::api::run::StepJournal {
+        self.entry_of(&act.planned.step, act.planned.attempt)
+    }
+
+    pub fn entry_of(&mut self, step: &str, attempt: i32) -> &mut crate::api::run::StepJournal {
+        self.draft.steps.entry(journal::key(step, attempt)).or_default()
+    }
+}
+
+/// The intent of an attempt: its own, or the plan's.
+pub(super) fn planned_of<'a>(status: &'a crate::api::RunbookRunStatus, step: &str, attempt: i32, plan: &str) -> Option<&'a PlannedStep> {
+    if let Some(intent) = status.steps.get(&journal::key(step, attempt)).and_then(|entry| entry.intent.as_ref()) {
+        return Some(&intent.step);
+    }
+    status.plans.get(plan)?.steps.iter().find(|s| s.step == step && s.attempt == attempt)
+}
+
+/// How long to wait between two looks: often at first, then less often.
+fn pause(now: Timestamp, since: Timestamp) -> jiff::SignedDuration {
+    match now.duration_since(since).as_secs() {
+        ..5 => SOON,
+        5..60 => super::RETRY,
+        _ => super::GATE_LOOK,
+    }
+}

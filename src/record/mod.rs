@@ -1,0 +1,68 @@
+//! Records: created once, complete. A repeat finds the first one and compares.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
+
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::json;
+
+use crate::api::action_record::RecordState;
+use crate::api::{ActionRecord, FIELD_MANAGER};
+use crate::perform::{CallError, timely};
+use crate::plan::hash_of;
+
+/// Why a record is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Something else is there under its name. Evidence is never overwritten: a person must look.
+    #[error("record {name} is there with another content ({found} instead of {wanted}): look at it with kubectl get arec -n {namespace} {name} -o yaml")]
+    Differs {
+        /// Its name.
+        name: String,
+        /// Its namespace.
+        namespace: String,
+        /// The hash of what is there.
+        found: String,
+        /// The hash of what should be there.
+        wanted: String,
+    },
+    /// The call failed, or its outcome is not known.
+    #[error("{0}")]
+    Call(#[from] CallError),
+}
+
+/// Creates a record, or finds that it is there byte for byte.
+///
+/// # Errors
+/// [`RecordError`].
+pub async fn create(client: &Client, record: &ActionRecord) -> Result<(), RecordError> {
+    let namespace = record.metadata.namespace.as_deref().unwrap_or_default();
+    let name = record.metadata.name.as_deref().unwrap_or_default();
+    let records = Api::<ActionRecord>::namespaced(client.clone(), namespace);
+    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    match timely(records.create(&params, record)).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.code() == Some(409) => {
+            let found = timely(records.get(name)).await?;
+            let (found, wanted) = (hash_of(&found.spec), hash_of(&record.spec));
+            if found == wanted {
+                return Ok(());
+            }
+            Err(RecordError::Differs { name: name.to_owned(), namespace: namespace.to_owned(), found, wanted })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Notes what became of a recorded effect. A repeat changes nothing.
+///
+/// # Errors
+/// [`CallError`] where it was not noted, as far as is known.
+pub async fn mark(client: &Client, namespace: &str, name: &str, state: RecordState) -> Result<(), CallError> {
+    let records = Api::<ActionRecord>::namespaced(client.clone(), namespace);
+    let patch = json!({"status": {"state": state}});
+    match timely(records.patch(name, &PatchParams::apply(FIELD_MANAGER), &Patch::Merge(patch))).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.code() == Some(404) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
