@@ -24,6 +24,12 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 40))]
     pub gate: Option<String>,
+    /// CEL that must be true for the step to be taken, else it is passed by: `params` are the run's parameters,
+    /// `steps['NAME'].ok` tells whether an earlier step went as wanted. It is judged when it is the step's turn, and the
+    /// plan that people approve says that it may be passed by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub when: Option<String>,
     /// How long the step may take from its act until it is verified. Default 5m.
     #[serde(default = "default_timeout")]
     #[schemars(default = "default_timeout")]

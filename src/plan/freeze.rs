@@ -144,12 +144,16 @@ fn resolve(runbook: &Runbook, parameters: Value, run: &Value, cluster: &Cluster,
 
 /// The step with its expressions filled in. A check's own expression is no template and stays.
 fn fill_in(step: &Step, variables: &[(&str, &Value)]) -> Result<Step, Unfit> {
-    if matches!(step.action, Action::Check(_)) {
+    let broken = |error| Unfit::Expression { step: step.name.clone(), error };
+    if let Some(when) = &step.when {
+        expression::compile(when).map_err(broken)?;
+    }
+    if let Action::Check(check) = &step.action {
+        expression::compile(&check.that).map_err(broken)?;
         return Ok(step.clone());
     }
     let raw = serde_json::to_value(&step.action).map_err(|e| Unfit::Shape(e.to_string()))?;
-    let filled = expression::fill_in(&raw, variables)
-        .map_err(|error| Unfit::Expression { step: step.name.clone(), error })?;
+    let filled = expression::fill_in(&raw, variables).map_err(broken)?;
     let action = serde_json::from_value(filled)
         .map_err(|e| Unfit::Contradiction(format!("step {:?}: an expression gives a value of the wrong type: {e}", step.name)))?;
     Ok(Step { action, ..step.clone() })

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::freeze::{Frozen, freeze};
 use super::journal::{self, Segment, StepState};
-use super::{Decision, GATE_LOOK, World, ballot};
+use super::{Decision, GATE_LOOK, World, ballot, expression};
 use crate::action::{self, Answer, Obstacle, Query};
 use crate::api::condition::cut;
 use crate::api::run::{Mode, Phase};
@@ -112,6 +112,9 @@ impl<'a> Pass<'a> {
 
     /// The step that nothing has been done about yet.
     fn advance(&mut self, index: usize, segment: &Segment<'_>, step: &Step, attempt: i32) -> Flow {
+        if let Some(why) = self.passed_by(step) {
+            return self.pass_by(index, step, attempt, &why);
+        }
         let draft = self.draft.clone();
         let planned = journal::plan_of(&draft, index)
             .and_then(|(key, _, plan)| Some((key, plan, plan.steps.iter().find(|s| s.step == step.name && s.attempt == attempt)?)));
@@ -121,6 +124,23 @@ impl<'a> Pass<'a> {
         }
         let votes = self.open_gate(index, segment, &key, plan)?;
         self.act(index, segment, step, planned, &key, plan, votes)
+    }
+
+    /// Why the step is not to be taken, where its condition is false.
+    fn passed_by(&self, step: &Step) -> Option<String> {
+        let when = step.when.as_deref()?;
+        let earlier = self.frozen.steps.iter().filter_map(|earlier| match journal::state(&self.draft, &earlier.name) {
+            StepState::Settled { outcome, settled, .. } => {
+                Some((earlier.name.clone(), serde_json::json!({"ok": journal::went_well(outcome, settled)})))
+            }
+            StepState::Untouched { .. } | StepState::Acted { .. } => None,
+        });
+        let steps = serde_json::Value::Object(earlier.collect());
+        match expression::evaluate(when, &[("params", &self.frozen.parameters), ("steps", &steps)]) {
+            Ok(serde_json::Value::Bool(true)) => None,
+            Ok(_) => Some(format!("not needed: {when} is false")),
+            Err(error) => Some(format!("passed by: {error}")),
+        }
     }
 
     /// Stops: no new act; what has been sent is read back and settled.

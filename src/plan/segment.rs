@@ -141,7 +141,7 @@ pub(super) fn planned_step(
         by_hand: cut(&prospect.by_hand, 1024),
         token: token.to_owned(),
         already: prospect.already,
-        warnings: prospect.warnings.iter().map(|w| cut(w, 512)).take(16).collect(),
+        warnings: step.when.iter().map(|when| format!("only when {when}")).chain(prospect.warnings).map(|w| cut(&w, 512)).take(16).collect(),
         summary: cut(&prospect.summary, 256),
     };
     if step.action.changes() && !planned.already {

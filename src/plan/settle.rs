@@ -88,6 +88,25 @@ impl Pass<'_> {
 
     /// It is refused before there is a plan.
     pub fn refuse_unplanned(&mut self, index: usize, step: &Step, attempt: i32, reason: &str, sentence: &str) -> Flow {
+        let (planned, plan) = self.unplanned(index, step, attempt, &format!("refused: {sentence}"));
+        let act = Act { step, planned: &planned, plan, intent_at: MicroTime(self.world.now), votes: Vec::new() };
+        self.refuse(&act, reason, sentence)
+    }
+
+    /// It is not taken, because its condition is false.
+    pub fn pass_by(&mut self, index: usize, step: &Step, attempt: i32, why: &str) -> Flow {
+        let (planned, plan) = self.unplanned(index, step, attempt, "passed by");
+        let act = Act { step, planned: &planned, plan, intent_at: MicroTime(self.world.now), votes: Vec::new() };
+        self.write_outcome(&act, Result::Done, why, None, None);
+        if let Some(outcome) = self.entry(&act).outcome.as_mut() {
+            outcome.changed = false;
+            outcome.undo = None;
+        }
+        self.settle(&act, Verified::NotApplicable, "", Vec::new())
+    }
+
+    /// The journal's intent of a step for which there is no plan, and the key of no plan.
+    fn unplanned(&mut self, index: usize, step: &Step, attempt: i32, what: &str) -> (PlannedStep, String) {
         let object = action::object_of(&step.action);
         let planned = PlannedStep {
             step: step.name.clone(),
@@ -109,16 +128,12 @@ impl Pass<'_> {
             token: self.token(&step.name, attempt),
             already: false,
             warnings: Vec::new(),
-            summary: cut(&format!("{} refused: {sentence}", step.action.key()), 256),
+            summary: cut(&format!("{} {what}", step.action.key()), 256),
         };
-        let intent_at = MicroTime(self.world.now);
-        self.entry_of(&step.name, attempt).intent = Some(crate::api::run::Intent {
-            at: intent_at.clone(),
-            plan: format!("{index}.0"),
-            step: planned.clone(),
-        });
-        let act = Act { step, planned: &planned, plan: format!("{index}.0"), intent_at, votes: Vec::new() };
-        self.refuse(&act, reason, sentence)
+        let plan = format!("{index}.0");
+        let intent = crate::api::run::Intent { at: MicroTime(self.world.now), plan: plan.clone(), step: planned.clone() };
+        self.entry_of(&step.name, attempt).intent = Some(intent);
+        (planned, plan)
     }
 
     /// An act that is journalled and not settled: has it taken hold?

@@ -1,0 +1,7 @@
+//! End to end on a real control plane: real API server, real policies, real kubectl, the real operator.
+//!
+//! All tests share one API server that stamps votes and one that does not (`--emulated-version=1.33`). Each test has a
+//! namespace and an operator of its own, so that no test is healed by another's operator.
+
+mod path;
+mod town;
