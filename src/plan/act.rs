@@ -42,7 +42,7 @@ impl Pass<'_> {
     pub fn send(&mut self, act: &Act<'_>) -> Flow<Attempt> {
         let Act { step, planned, .. } = act;
         let sent = self.world.memory.sent.get(&planned.token).cloned();
-        if let Some(Sent { effect, at, reply: Reply::Landed }) = &sent {
+        if let Some(Sent { effect, at, reply: Reply::Landed, .. }) = &sent {
             return self.landed(act, effect, *at).map(Attempt::Decided);
         }
         let context = self.context(act.intent_at.0);
@@ -76,6 +76,7 @@ impl Pass<'_> {
             Ok(Some(why)) => return Ok(Attempt::Void(why)),
             Err(obstacle) => {
                 let (reason, sentence) = self.surmount(step, obstacle)?;
+                self.rule_out_late_copies(act, &sentence)?;
                 return self.refuse(act, reason, &sentence).map(Attempt::Decided);
             }
         }
@@ -83,6 +84,7 @@ impl Pass<'_> {
             Ok(effect) => effect,
             Err(obstacle) => {
                 let (reason, sentence) = self.surmount(step, obstacle)?;
+                self.rule_out_late_copies(act, &sentence)?;
                 return self.refuse(act, reason, &sentence).map(Attempt::Decided);
             }
         };
@@ -93,6 +95,7 @@ impl Pass<'_> {
             // What was tested has not changed, so it was no lost race: the API server will not have it.
             if earlier.patch == effect.patch && !matches!(code, 409 | 429) {
                 let reason = if *code == 403 { action::reason::PERMISSION_MISSING } else { action::reason::WRITE_REFUSED };
+                self.rule_out_late_copies(act, message)?;
                 return self.refuse(act, reason, message).map(Attempt::Decided);
             }
             if *code == 429 {
@@ -113,9 +116,9 @@ impl Pass<'_> {
         let nothing = match self.world.memory.sent.get(&act.planned.token) {
             // A landed act whose token is gone was overwritten; nobody acts again.
             Some(Sent { reply: Reply::Landed, .. }) => false,
-            Some(Sent { reply: Reply::Refused { .. }, .. }) => true,
+            Some(Sent { reply: Reply::Refused { .. }, doubtful: None, .. }) => true,
             // As at the send: it has not landed, and the same patch may be sent again, since at most one can pass.
-            Some(Sent { reply: Reply::Ambiguous(_), effect, .. }) => unchanged_since(&effect.seen),
+            Some(Sent { effect, .. }) => unchanged_since(&effect.seen),
             // Nobody can have acted before this process knew of it; or else nothing has changed since it was planned.
             None => self.world.memory.untouched.contains(&act.planned.token) || unchanged_since(&act.planned.seen),
         };
@@ -128,31 +131,41 @@ impl Pass<'_> {
         let draft = self.draft.clone();
         let Some((key, _, plan)) = journal::plan_of(&draft, index) else { return Ok(()) };
         let Some(planned) = plan.steps.iter().find(|p| p.step == step.name && p.attempt == attempt) else { return Ok(()) };
-        let act = Act { step, planned, plan: key, intent_at: plan.planned_at.clone(), votes: Vec::new() };
-        if !step.action.changes() || self.nothing_sent(&act) {
+        let votes = if plan.gate.is_some() { self.counted_votes(plan) } else { Vec::new() };
+        let act = Act { step, planned, plan: key, intent_at: plan.planned_at.clone(), votes };
+        self.rule_out_act(&act)
+    }
+
+    /// The same for one act.
+    pub fn rule_out_act(&mut self, act: &Act<'_>) -> Flow<()> {
+        let step = act.step;
+        if !step.action.changes() || self.nothing_sent(act) {
             return Ok(());
+        }
+        if let Some(Sent { effect, at, reply: Reply::Landed, .. }) = self.world.memory.sent.get(&act.planned.token).cloned() {
+            return Err(self.landed(act, &effect, at).unwrap_or_else(|early| early));
         }
         let context = self.context(act.intent_at.0);
         let mut queries = vec![Query::Journal];
         queries.extend(action::look(&step.action, &context));
         self.require(&queries)?;
         let Some(object) = action::object_of(&step.action).and_then(|o| self.world.seen.object(&o).ok().cloned()) else {
-            return self.rule_out_late_copies(&act, "the target cannot be read");
+            return self.rule_out_late_copies(act, "the target cannot be read");
         };
         if token_of(&object) == Some(act.planned.token.as_str()) {
-            return Err(self.found_done(&act).unwrap_or_else(|early| early));
+            return Err(self.found_done(act).unwrap_or_else(|early| early));
         }
-        self.rule_out_late_copies(&act, "it may still arrive")?;
-        match self.certainty(&act, &version_of(&object)) {
+        self.rule_out_late_copies(act, "it may still arrive")?;
+        match self.certainty(act, &version_of(&object)) {
             Certainty::NothingLanded => Ok(()),
-            Certainty::Unclear => Err(self.ask_a_person(&act).unwrap_or_else(|early| early)),
+            Certainty::Unclear => Err(self.ask_a_person(act).unwrap_or_else(|early| early)),
         }
     }
 
     /// Whether this process knows that nothing was ever sent for this intent, by anybody.
     fn nothing_sent(&self, act: &Act<'_>) -> bool {
         match self.world.memory.sent.get(&act.planned.token) {
-            Some(Sent { reply, .. }) => matches!(reply, Reply::Refused { .. }),
+            Some(Sent { reply, doubtful, .. }) => matches!(reply, Reply::Refused { .. }) && doubtful.is_none(),
             None => self.world.memory.untouched.contains(&act.planned.token),
         }
     }
@@ -161,7 +174,7 @@ impl Pass<'_> {
         if self.nothing_sent(act) {
             return Ok(());
         }
-        let since = self.world.memory.sent.get(&act.planned.token).map(|sent| sent.at).or(self.world.memory.first_seen);
+        let since = self.world.memory.sent.get(&act.planned.token).and_then(|sent| sent.doubtful).or(self.world.memory.first_seen);
         let over = since.unwrap_or(self.world.now) + LATE_COPIES;
         if self.world.now >= over {
             return Ok(());

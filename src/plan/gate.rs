@@ -133,6 +133,14 @@ impl Pass<'_> {
         self.say(Phase::Waiting, progress, &text, commands);
     }
 
+    /// The votes that count on a plan as the ballots stand, for an act that was sent under them.
+    pub fn counted_votes(&self, plan: &Plan) -> Vec<CountedVote> {
+        match tally(self.run, plan, self.ballots.iter().copied()) {
+            Tally::Quorum(votes) => votes,
+            Tally::Denied { .. } | Tally::Waiting { .. } => Vec::new(),
+        }
+    }
+
     /// The votes under which an earlier step of the plan was done.
     fn bound_votes(&self, plan: &str) -> Vec<CountedVote> {
         let mut outcomes = self.draft.steps.values().filter_map(|entry| entry.outcome.as_ref());

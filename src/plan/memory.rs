@@ -31,6 +31,29 @@ impl Memory {
         self.untouched.extend(tokens(after).filter(|token| !known.contains(token)).map(str::to_owned));
     }
 
+    /// Before an act is sent: whatever becomes of this process, nobody takes it for never sent.
+    pub fn sending(&mut self, effect: &Effect, at: Timestamp) {
+        let earlier = self.sent.get(&effect.token).and_then(|sent| sent.doubtful);
+        let before_us = if self.untouched.contains(&effect.token) { None } else { self.first_seen.or(Some(at)) };
+        let sent = Sent {
+            effect: effect.clone(),
+            at,
+            reply: Reply::Ambiguous("there was no answer".to_owned()),
+            doubtful: earlier.or(before_us),
+        };
+        self.sent.insert(effect.token.clone(), sent);
+    }
+
+    /// What came back.
+    pub fn answered(&mut self, token: &str, reply: Reply) {
+        if let Some(sent) = self.sent.get_mut(token) {
+            if matches!(reply, Reply::Ambiguous(_)) {
+                sent.doubtful = Some(sent.at);
+            }
+            sent.reply = reply;
+        }
+    }
+
     /// After a live read: while a gate is closed, nobody can have acted behind it.
     pub fn observed(&mut self, run: &RunbookRun, ballots: &[Approval]) {
         let Some(status) = &run.status else { return };
@@ -59,6 +82,9 @@ pub struct Sent {
     pub at: Timestamp,
     /// What came back.
     pub reply: Reply,
+    /// Since when a copy of this act may be on its way or may have landed unseen: an earlier send without an answer, or
+    /// a process before this one. It stays, whatever a later send brings back.
+    pub doubtful: Option<Timestamp>,
 }
 
 /// What came back.

@@ -147,6 +147,7 @@ impl<'a> Pass<'a> {
     fn abort(&mut self, segments: &[Segment<'_>]) -> Flow {
         let why = self.annotation(ABORT_ANNOTATION).unwrap_or_default().to_owned();
         let by = self.annotation(crate::api::ABORT_BY_ANNOTATION).map(|by| format!(" by {by}")).unwrap_or_default();
+        self.settle_undos()?;
         for (index, segment) in segments.iter().enumerate() {
             for step in &segment.steps {
                 match journal::state(&self.draft.clone(), &step.name) {

@@ -46,6 +46,29 @@ impl Pass<'_> {
         }
     }
 
+    /// Before a stopped run ends: an undo that was begun is read back and settled.
+    pub fn settle_undos(&mut self) -> Flow<()> {
+        let (draft, frozen) = (self.draft.clone(), self.frozen.clone());
+        for step in &frozen.steps {
+            let name = journal::undo_name(&step.name);
+            match journal::state(&draft, &name) {
+                StepState::Acted { attempt, outcome } => {
+                    let Some(planned) = planned_of(&draft, &name, attempt, &outcome.plan) else { continue };
+                    let act = Act { step, planned, plan: outcome.plan.clone(), intent_at: outcome.intent_at.clone(), votes: outcome.approvals.clone() };
+                    return Err(self.verify_act(&act, outcome).unwrap_or_else(|early| early));
+                }
+                StepState::Untouched { attempt } => {
+                    let intent = draft.steps.get(&journal::key(&name, attempt)).and_then(|entry| entry.intent.as_ref());
+                    let Some(Intent { at, plan, step: planned }) = intent else { continue };
+                    let act = Act { step, planned, plan: plan.clone(), intent_at: at.clone(), votes: Vec::new() };
+                    self.rule_out_act(&act)?;
+                }
+                StepState::Settled { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
     fn undo(&mut self, step: &str, attempt: i32, outcome: &Outcome) -> Flow {
         let frozen = self.frozen.clone();
         let Some(step) = frozen.steps.iter().find(|s| s.name == step) else { return Ok(self.wait(super::GATE_LOOK)) };

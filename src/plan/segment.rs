@@ -21,7 +21,9 @@ impl Pass<'_> {
     /// Plans a segment, or plans it anew because its plan holds no longer, and writes the plan: this is the intent.
     pub fn plan_segment(&mut self, index: usize, segment: &Segment<'_>, because: &str) -> Flow {
         self.require(&[Query::Journal])?;
-        let earlier = journal::plan_of(&self.draft, index).map(|(_, revision, plan)| (revision, plan.gate_since.clone()));
+        // A gate that nobody has opened yet goes on waiting; one that was opened and is closed again waits anew.
+        let earlier = journal::plan_of(&self.draft, index)
+            .map(|(key, revision, plan)| (revision, Some(plan.gate_since.clone()).filter(|_| !journal::is_bound(&self.draft, &key))));
         let voided = self
             .draft
             .plans
@@ -43,7 +45,7 @@ impl Pass<'_> {
             }
         }
         let gate = segment.gate.and_then(|name| self.frozen.gates.iter().find(|g| g.name == name)).cloned();
-        let plan = self.plan(steps, gate.as_ref(), because, earlier.as_ref().map(|(_, since)| since.clone()));
+        let plan = self.plan(steps, gate.as_ref(), because, earlier.as_ref().and_then(|(_, since)| since.clone()));
         let first = segment.steps.iter().find(|s| plan.steps.first().is_some_and(|p| p.step == s.name));
         let progress = first.map(|step| self.progress(step)).unwrap_or_default();
         let key = format!("{index}.{}", earlier.map_or(0, |(revision, _)| revision) + 1);
