@@ -32,7 +32,7 @@ pub async fn drive(client: Client, namespaces: &[String], context: Arc<Context>,
             .with_config(Config::default().concurrency(AT_ONCE))
             .watches(approvals, watch(), move |ballot| run_of(&recall, &ballot))
             .graceful_shutdown_on(stop.clone())
-            .run(reconcile, |run, error, context| again(run, error, context), Arc::clone(&context))
+            .run(reconcile, again, Arc::clone(&context))
             .boxed()
     });
     select_all(drivers)
