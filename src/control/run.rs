@@ -137,7 +137,7 @@ impl<'a> Pass<'a> {
                 self.world.memory.sending(&effect, perform::now());
                 self.context.recall.keep(&self.uid, &self.world.memory);
                 let reply = performer.act(&self.namespace, &self.service_account(), &effect).await;
-                tracing::info!(run = %self.name, namespace = %self.namespace, action = %token, target = %effect.target.display(), ?reply, "acted");
+                tracing::info!(run = %self.name, namespace = %self.namespace, action = %token, object = %effect.target.display(), ?reply, "acted");
                 self.context.metrics.acted(&reply);
                 self.world.memory.answered(&token, reply);
             }

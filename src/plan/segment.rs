@@ -1,7 +1,7 @@
 //! Planning a segment: what each step would do, on what it rests, and the digest that people approve.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use serde_json::json;
 
 use super::freeze::Frozen;
@@ -102,7 +102,7 @@ impl Pass<'_> {
             gate_since: since.unwrap_or(MicroTime(self.world.now)),
             gate: gate.map(|g| g.name.clone()),
             ballots: gate.map(|g| ballot::slots(self.run, g, &taken)).unwrap_or_default(),
-            expires_at: gate.map(|g| MicroTime(later(self.world.now, g.valid_for.seconds()))),
+            expires_at: gate.map(|g| Time(whole_seconds(later(self.world.now, g.valid_for.seconds())))),
             code: digest::code(&plan_hash),
             plan_hash,
             summary: summary(&steps),
@@ -110,6 +110,11 @@ impl Pass<'_> {
             steps,
         }
     }
+}
+
+/// A time for people, without fractions.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 /// The time so many seconds later; the end of time where there is none.
