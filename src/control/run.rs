@@ -137,6 +137,7 @@ impl<'a> Pass<'a> {
             }
             Decision::Act(effect) => {
                 let token = effect.token.clone();
+                // Remembered before it is sent: whatever happens to this task, nobody takes it for never sent.
                 self.world.memory.sending(&effect, perform::now());
                 self.context.recall.keep(&self.uid, &self.world.memory);
                 let reply = performer.act(&self.namespace, &self.service_account(), &effect).await;

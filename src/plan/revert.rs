@@ -29,12 +29,8 @@ impl Pass<'_> {
                 StepState::Untouched { attempt } => return self.undo(step, attempt, outcome),
                 StepState::Acted { attempt, outcome: undone } => {
                     let frozen = self.frozen.clone();
-                    let found = frozen.steps.iter().find(|s| s.name == *step);
-                    let (Some(step), Some(planned)) = (found, planned_of(&draft, &name, attempt, &undone.plan)) else {
-                        return Ok(self.wait(super::GATE_LOOK));
-                    };
-                    let act = Act { step, planned, plan: undone.plan.clone(), intent_at: undone.intent_at.clone(), votes: undone.approvals.clone() };
-                    return self.verify_act(&act, undone);
+                    let Some(step) = frozen.steps.iter().find(|s| s.name == *step) else { return Ok(self.wait(super::GATE_LOOK)) };
+                    return self.verify(step, &name, attempt, undone);
                 }
                 StepState::Settled { .. } => {}
             }
@@ -46,37 +42,13 @@ impl Pass<'_> {
         }
     }
 
-    /// Before a stopped run ends: an undo that was begun is read back and settled.
-    pub fn settle_undos(&mut self) -> Flow<()> {
-        let (draft, frozen) = (self.draft.clone(), self.frozen.clone());
-        for step in &frozen.steps {
-            let name = journal::undo_name(&step.name);
-            match journal::state(&draft, &name) {
-                StepState::Acted { attempt, outcome } => {
-                    let Some(planned) = planned_of(&draft, &name, attempt, &outcome.plan) else { continue };
-                    let act = Act { step, planned, plan: outcome.plan.clone(), intent_at: outcome.intent_at.clone(), votes: outcome.approvals.clone() };
-                    return Err(self.verify_act(&act, outcome).unwrap_or_else(|early| early));
-                }
-                StepState::Untouched { attempt } => {
-                    let intent = draft.steps.get(&journal::key(&name, attempt)).and_then(|entry| entry.intent.as_ref());
-                    let Some(Intent { at, plan, step: planned }) = intent else { continue };
-                    let act = Act { step, planned, plan: plan.clone(), intent_at: at.clone(), votes: Vec::new() };
-                    self.rule_out_act(&act)?;
-                }
-                StepState::Settled { .. } => {}
-            }
-        }
-        Ok(())
-    }
-
     fn undo(&mut self, step: &str, attempt: i32, outcome: &Outcome) -> Flow {
         let frozen = self.frozen.clone();
         let Some(step) = frozen.steps.iter().find(|s| s.name == step) else { return Ok(self.wait(super::GATE_LOOK)) };
         let name = journal::undo_name(&step.name);
         let draft = self.draft.clone();
-        let intent = draft.steps.get(&journal::key(&name, attempt)).and_then(|entry| entry.intent.as_ref());
-        if let Some(Intent { at, plan, step: planned }) = intent {
-            let act = Act { step, planned, plan: plan.clone(), intent_at: at.clone(), votes: outcome.approvals.clone() };
+        if let Some(act) = Act::intended(&draft, step, &name, attempt) {
+            let act = Act { votes: outcome.approvals.clone(), ..act };
             return match self.send(&act)? {
                 Attempt::Decided(decision) => Ok(decision),
                 Attempt::Void(why) => self.refuse(&act, reason::CHANGED_SINCE, &why),
