@@ -202,8 +202,9 @@ pub(super) fn undo_note(disable: &Disable, context: &Context<'_>, _: &Target, be
 }
 
 fn undo_words(disable: &Disable, context: &Context<'_>, before: &Value) -> Undo {
+    let was = if before.is_object() { "what it was".to_owned() } else { before.to_string() };
     Undo {
-        summary: format!("flag {} back to what it was", disable.flag),
+        summary: format!("flag {} back to {was}", disable.flag),
         by_hand: by_hand(disable, context, before),
         restore: fields(&json!({"flag": before})),
     }
