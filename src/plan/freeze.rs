@@ -285,10 +285,10 @@ mod tests {
     #[test]
     fn a_check_names_its_object_by_a_parameter_and_keeps_its_own_expression() {
         let mut runbook = runbook();
-        let check = json!({"name": "look", "check": {"object": {"kind": "Deployment", "name": "${params.service}"}, "that": "object.spec.replicas == params.replicas"}});
+        let check = json!({"name": "look-too", "check": {"object": {"kind": "Deployment", "name": "${params.service}"}, "that": "object.spec.replicas == params.replicas"}});
         runbook["spec"]["steps"].as_array_mut().unwrap().push(check);
         let frozen = frozen(&runbook, json!({"service": "basket"})).unwrap();
-        let step = serde_json::to_value(&frozen.steps[1]).unwrap();
+        let step = serde_json::to_value(&frozen.steps.last().unwrap()).unwrap();
         assert_eq!(step["check"]["object"]["name"], json!("basket"));
         assert_eq!(step["check"]["that"], json!("object.spec.replicas == params.replicas"));
     }
