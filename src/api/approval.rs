@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::{Person, runbook::ReasonRule};
 
@@ -99,13 +99,8 @@ pub struct Request {
     pub reason: ReasonRule,
     /// When the ballot was issued.
     pub issued_at: MicroTime,
-    /// Until when it may be marked, to the second: people read it in a list.
-    #[serde(serialize_with = "whole_seconds")]
-    pub expires_at: MicroTime,
-}
-
-fn whole_seconds<S: Serializer>(time: &MicroTime, serializer: S) -> Result<S::Ok, S::Error> {
-    Time(time.0).serialize(serializer)
+    /// Until when it may be marked.
+    pub expires_at: Time,
 }
 
 /// Where a ballot stands.
