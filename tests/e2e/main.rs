@@ -4,9 +4,16 @@
 //! namespace and an operator of its own, so that no test is healed by another's operator.
 
 mod approvals;
+mod check;
+mod disable;
 mod guards;
 mod journal;
 mod path;
 mod refusal;
+mod restart;
+mod revert;
+mod runbooks;
+mod runs;
+mod scale;
 mod stop;
 mod town;
