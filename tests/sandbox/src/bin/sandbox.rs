@@ -101,20 +101,22 @@ fn print_what_next(sandbox: &Sandbox, folder: &Path, operator: Option<&Operator>
         return Ok(());
     }
     let by = if sandbox.serves_mutating_policies()? { "" } else { " by=bob" };
-    println!("\nIn another terminal you are alice, who is on call. The last line prints a line: paste it, with your reason for WHY.");
+    println!("\nIn another terminal you are alice, who is on call.");
     println!("  {}", source("alice"));
     println!("  kubectl get rbk -n {SHOP}");
-    println!("  kubectl get rbk -n {SHOP} shed-load -o jsonpath={{.status.startCommand}}");
+    println!("  kubectl get rbk -n {SHOP} shed-load -o jsonpath='{{.status.startCommand}}{{\"\\n\"}}'");
+    println!("  (Paste what that prints, with your reason for WHY.)");
     println!("\nIn a third one you are bob, who reads the plan and approves it with the code that stands under it:");
     println!("  {}", source("bob"));
     println!("  kubectl get apv -n {SHOP}");
     println!("  kubectl describe apv -n {SHOP}");
     println!("  kubectl annotate apv -n {SHOP} BALLOT approve=\"CODE why\"{by}");
-    println!("  kubectl get rbr,arec -n {SHOP}");
+    println!("  kubectl get rbr -n {SHOP}");
+    println!("  kubectl get arec -n {SHOP}");
     if !by.is_empty() {
-        println!("  (This API server behaves as an older one: it does not fill in names, and checks those that people type.)");
+        println!("  (by=bob: an API server as old as this one does not fill in names. It checks them.)");
     }
-    println!("\nOthers: dave (sre), carol (db-owner), author (writes runbooks), viewer, mallory (may too much), root.");
+    println!("\nOthers: dave (sre), carol (db-owner), author (runbooks), viewer, mallory (may too much), root.");
     println!("Ctrl-C ends it all.");
     Ok(())
 }
