@@ -41,6 +41,10 @@ pub fn firstaid_program(named: Option<&Path>) -> Result<PathBuf> {
         Some(path) => path.to_owned(),
         None => std::env::current_exe()?.with_file_name("firstaid"),
     };
-    ensure!(program.exists(), "there is no firstaid at {}; build it first: cargo build --bin firstaid", program.display());
+    ensure!(
+        program.exists(),
+        "there is no firstaid at {}; build it first: cargo build --bin firstaid",
+        program.display()
+    );
     Ok(std::fs::canonicalize(program)?)
 }

@@ -73,7 +73,9 @@ fn write_kubeconfigs(sandbox: &Sandbox, folder: &Path, operator: Option<&Path>) 
     fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
     let folder = fs::canonicalize(folder)?;
     let programs = sandbox.programs().folder.display().to_string();
-    let path = operator.and_then(Path::parent).map_or(programs.clone(), |firstaid| format!("{programs}:{}", firstaid.display()));
+    let path = operator
+        .and_then(Path::parent)
+        .map_or(programs.clone(), |firstaid| format!("{programs}:{}", firstaid.display()));
     // What kubectl remembers of a server's kinds is filed under its address, and ports are used again.
     let cache = sandbox.data().join("kubectl-cache");
     for name in PEOPLE.iter().map(|person| person.name).chain(["operator"]) {

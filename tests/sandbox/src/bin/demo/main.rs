@@ -46,7 +46,10 @@ fn run(arguments: &Arguments) -> Result<()> {
     if let Err(reason) = story::tell(&stage) {
         let log = std::fs::read_to_string(operator.log_path()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
-        eprintln!("\nThe end of the operator's log:\n{}", lines.get(lines.len().saturating_sub(15)..).unwrap_or_default().join("\n"));
+        eprintln!(
+            "\nThe end of the operator's log:\n{}",
+            lines.get(lines.len().saturating_sub(15)..).unwrap_or_default().join("\n")
+        );
         return Err(reason);
     }
     let (checks, seconds) = stage.tally();

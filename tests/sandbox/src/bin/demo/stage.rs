@@ -171,7 +171,9 @@ impl<'a> Stage<'a> {
         let mut shell = Command::new("bash");
         let kubectl = &self.sandbox.programs().folder;
         let mut path = OsString::from(kubectl);
-        for folder in self.firstaid.parent().into_iter().map(PathBuf::from).chain(std::env::var_os("PATH").map(PathBuf::from)) {
+        for folder in
+            self.firstaid.parent().into_iter().map(PathBuf::from).chain(std::env::var_os("PATH").map(PathBuf::from))
+        {
             path.push(":");
             path.push(folder);
         }
@@ -200,7 +202,9 @@ impl<'a> Stage<'a> {
             Show::Fields(names) => {
                 println!("{}", self.ink(Ink::Dim, "  [...]"));
                 let mut wanted = false;
-                for line in text.lines().skip_while(|line| *line != "spec:").skip(1).take_while(|line| line.starts_with(' ')) {
+                for line in
+                    text.lines().skip_while(|line| *line != "spec:").skip(1).take_while(|line| line.starts_with(' '))
+                {
                     if let Some(field) = line.strip_prefix("  ").filter(|field| !field.starts_with([' ', '-'])) {
                         wanted = names.iter().any(|name| field.starts_with(&format!("{name}:")));
                     }
@@ -231,7 +235,8 @@ impl<'a> Stage<'a> {
         for (number, piece) in wrapped(line, self.width.saturating_sub(4)).iter().enumerate() {
             let margin = if number == 0 { "" } else { "    " };
             let end = told + piece.len() + 1;
-            let (before, after) = piece.split_at_checked(begin.saturating_sub(told).min(piece.len())).unwrap_or(("", piece));
+            let (before, after) =
+                piece.split_at_checked(begin.saturating_sub(told).min(piece.len())).unwrap_or(("", piece));
             println!("{margin}{before}{}", self.ink(Ink::Red, after));
             told = end;
         }
@@ -291,7 +296,10 @@ mod tests {
         let lines = wrapped(text, 20);
         assert!(lines.iter().all(|line| line.chars().count() <= 20), "{lines:?}");
         assert_eq!(lines.join(" "), text);
-        assert_eq!(wrapped(&format!("echo {}", "x".repeat(20)), 20), [format!("echo {}", "x".repeat(15)), "x".repeat(5)]);
+        assert_eq!(
+            wrapped(&format!("echo {}", "x".repeat(20)), 20),
+            [format!("echo {}", "x".repeat(15)), "x".repeat(5)]
+        );
         assert_eq!(wrapped(&"x".repeat(45), 20).iter().map(String::len).collect::<Vec<_>>(), [20, 20, 5]);
     }
 

@@ -38,7 +38,8 @@ struct Ballot {
 
 fn prepare(stage: &Stage<'_>) -> Result<()> {
     stage.happens("In calm times: the namespace shop gets a runbook");
-    let onboard = "firstaid onboard -n shop --impersonation constrained --from runbooks/shed-load.yaml | kubectl apply -f -";
+    let onboard =
+        "firstaid onboard -n shop --impersonation constrained --from runbooks/shed-load.yaml | kubectl apply -f -";
     stage.does("root", onboard, Show::All)?;
     stage.means("The operator may now act as shop/firstaid, which may do what this runbook needs and nothing else.");
     stage.does("author", "kubectl apply -n shop -f runbooks/shed-load.yaml", Show::All)?;
@@ -51,7 +52,8 @@ fn prepare(stage: &Stage<'_>) -> Result<()> {
 fn start(stage: &Stage<'_>) -> Result<String> {
     stage.happens("Crisis: checkout falls behind, and alice starts the runbook");
     stage.does("alice", "kubectl get deployment -n shop checkout", Show::Table)?;
-    let line = stage.does("alice", "kubectl get rbk -n shop shed-load -o jsonpath={.status.startCommand}", Show::Table)?;
+    let line =
+        stage.does("alice", "kubectl get rbk -n shop shed-load -o jsonpath={.status.startCommand}", Show::Table)?;
     stage.expect(line.contains("\"WHY\""), "the line to paste asks why")?;
     stage.means("One line to paste. She fills in WHY:");
     let created = stage.does("alice", &line.replace("WHY", "queue grows, 5xx at 4%"), Show::All)?;
@@ -67,7 +69,8 @@ fn read(stage: &Stage<'_>, run: &str) -> Result<Ballot> {
     stage.happens("bob reads what exactly would be done");
     stage.does("bob", "kubectl get apv -n shop", Show::Table)?;
     let ballot = ballot(stage, run, 1)?;
-    let text = stage.does("bob", &format!("kubectl describe apv -n shop {}", ballot.name), Show::Part("Effects:", "code:"))?;
+    let text =
+        stage.does("bob", &format!("kubectl describe apv -n shop {}", ballot.name), Show::Part("Effects:", "code:"))?;
     for words in ["flag recommendations true -> false", "scale Deployment/checkout 4 -> 10", "undo: ", "by hand: "] {
         stage.expect(text.contains(words), &format!("the ballot says: {words}"))?;
     }
@@ -84,7 +87,11 @@ fn refuse(stage: &Stage<'_>, ballot: &Ballot) -> Result<()> {
     stage.means("alice may approve in general, but not what she asked for herself.");
     stage.is_refused("carol", &vote("fine with me"), "you may not approve runbook shed-load as sre")?;
     stage.means("carol is a db-owner. This gate wants an sre.");
-    stage.is_refused("mallory", &format!("{} by=bob", vote("looks good")), "you may not approve runbook shed-load as sre")?;
+    stage.is_refused(
+        "mallory",
+        &format!("{} by=bob", vote("looks good")),
+        "you may not approve runbook shed-load as sre",
+    )?;
     stage.means("mallory has every right on the objects of First Aid, and signs as bob. It does not help.");
     Ok(())
 }
@@ -94,18 +101,26 @@ fn change(stage: &Stage<'_>, run: &str, first: &Ballot) -> Result<()> {
     stage.does("dave", "kubectl apply -n shop -f tests/sandbox/flags-2.yaml", Show::All)?;
     let flags = format!("kubectl get configmap -n shop shop-flags -o jsonpath={FLAGS}");
     stage.does("dave", &flags, Show::All)?;
-    stage.means("recommendations was true or false. Now it has variants, on and off: the plan that bob read is out of date.");
+    stage.means(
+        "recommendations was true or false. Now it has variants, on and off: the plan that bob read is out of date.",
+    );
     stage.does("bob", &approval(first, "queue grows, the nodes have room"), Show::All)?;
     waits_for_people(stage, run, 2)?;
     poll("the old ballot to be superseded", WITHIN, || {
-        let state = stage.asks("root", &format!("kubectl get apv -n shop {} -o jsonpath={{.status.state}}", first.name))?;
+        let state =
+            stage.asks("root", &format!("kubectl get apv -n shop {} -o jsonpath={{.status.state}}", first.name))?;
         ensure!(state == "Superseded", "it is {state}");
         Ok(())
     })?;
     stage.does("bob", "kubectl get apv -n shop", Show::Table)?;
     stage.expect(replicas(stage)? == 4, "a void plan scales nothing")?;
-    stage.expect(stage.asks("root", &flags)?.contains("\"defaultVariant\": \"on\""), "a void plan leaves the flag alone")?;
-    stage.means("Right before acting the operator looked again: not what bob approved. So it did nothing and asks anew.");
+    stage.expect(
+        stage.asks("root", &flags)?.contains("\"defaultVariant\": \"on\""),
+        "a void plan leaves the flag alone",
+    )?;
+    stage.means(
+        "Right before acting the operator looked again: not what bob approved. So it did nothing and asks anew.",
+    );
     let second = ballot(stage, run, 2)?;
     stage.expect(second.code != first.code, "another effect has another code")?;
     let old_code = Ballot { name: second.name, code: first.code.clone() };
@@ -119,16 +134,23 @@ fn approve(stage: &Stage<'_>, run: &str) -> Result<()> {
     let ballot = ballot(stage, run, 2)?;
     stage.does("bob", &format!("kubectl describe apv -n shop {}", ballot.name), Show::Part("Effects:", "code:"))?;
     stage.does("bob", &approval(&ballot, "queue grows, the nodes have room"), Show::All)?;
-    stage.does("alice", &format!("kubectl wait -n shop rbr/{run} --for=condition=Finished --timeout=60s"), Show::All)?;
+    stage.does(
+        "alice",
+        &format!("kubectl wait -n shop rbr/{run} --for=condition=Finished --timeout=60s"),
+        Show::All,
+    )?;
     stage.does("alice", "kubectl get rbr -n shop", Show::Table)?;
     let phase = stage.asks("root", &format!("kubectl get rbr -n shop {run} -o jsonpath={{.status.phase}}"))?;
     stage.expect(phase == "Succeeded", &format!("the run succeeds (it is {phase})"))?;
     stage.does("alice", "kubectl get deployment -n shop checkout", Show::Table)?;
     stage.expect(replicas(stage)? == 10, "checkout has 10 pods")?;
-    let flags = stage.does("alice", &format!("kubectl get configmap -n shop shop-flags -o jsonpath={FLAGS}"), Show::All)?;
+    let flags =
+        stage.does("alice", &format!("kubectl get configmap -n shop shop-flags -o jsonpath={FLAGS}"), Show::All)?;
     stage.expect(flags.contains("\"defaultVariant\": \"off\""), "the flag is off")?;
     stage.expect(flags.contains("\"share\": 25"), "the rest of the flag file is untouched")?;
-    stage.means("10 pods are ready, the flag is off, the rest of the file is as dave left it. Each was read back and checked.");
+    stage.means(
+        "10 pods are ready, the flag is off, the rest of the file is as dave left it. Each was read back and checked.",
+    );
     Ok(())
 }
 
@@ -154,7 +176,11 @@ fn show_record(stage: &Stage<'_>, run: &str) -> Result<()> {
     let fields = ["actedAt", "actor", "after", "approvals", "before", "reason", "requestedBy", "summary", "verified"];
     stage.does("viewer", &format!("kubectl get arec -n shop {name} -o yaml"), Show::Fields(&fields))?;
     stage.means("The API server itself filled in the names, with the credential that each used. Nobody typed them.");
-    stage.is_refused("mallory", &format!("kubectl delete arec -n shop {name}"), "evidence: only first-aid may DELETE actionrecords")?;
+    stage.is_refused(
+        "mallory",
+        &format!("kubectl delete arec -n shop {name}"),
+        "evidence: only first-aid may DELETE actionrecords",
+    )?;
     stage.means("Every right on First Aid's objects is not enough to make a record go away.");
     Ok(())
 }

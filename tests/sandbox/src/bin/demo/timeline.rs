@@ -45,7 +45,11 @@ pub fn show(stage: &Stage<'_>, run: &str) -> Result<()> {
     for record in in_place {
         let by_hand = text(record, "/spec/undo/byHand");
         stage.expect(!by_hand.is_empty(), "every change that is in place says how it is undone")?;
-        println!("  {} {}", text(record, "/spec/summary"), stage.ink(Ink::Dim, &format!("({})", text(record, "/spec/targetName"))));
+        println!(
+            "  {} {}",
+            text(record, "/spec/summary"),
+            stage.ink(Ink::Dim, &format!("({})", text(record, "/spec/targetName")))
+        );
         for line in wrapped(by_hand, 90) {
             println!("    {}", stage.ink(Ink::Bold, &line));
         }
@@ -58,14 +62,17 @@ fn moments(stage: &Stage<'_>, run: &str) -> Result<Vec<Moment>> {
     let requester = text(&journal, "/spec/requestedBy/username");
     let asked = format!("started {}: \"{}\"", text(&journal, "/spec/runbook"), text(&journal, "/spec/reason"));
     let mut moments = vec![Moment::new(text(&journal, "/metadata/creationTimestamp"), requester, asked)];
-    for plan in journal.pointer("/status/plans").and_then(Value::as_object).into_iter().flatten().map(|(_, plan)| plan) {
+    for plan in journal.pointer("/status/plans").and_then(Value::as_object).into_iter().flatten().map(|(_, plan)| plan)
+    {
         let because = text(plan, "/revisedBecause");
         let what = format!("planned {}, code {}", text(plan, "/summary"), text(plan, "/code"));
         let what = if because.is_empty() { what } else { format!("{what}; the plan before is void: {because}") };
         moments.push(Moment::new(text(plan, "/plannedAt"), "firstaid", what));
     }
     for ballot in objects(stage, "apv", run)? {
-        let (Some(approve), Some(at)) = (ballot.pointer("/metadata/annotations/approve"), voted_at(&ballot)) else { continue };
+        let (Some(approve), Some(at)) = (ballot.pointer("/metadata/annotations/approve"), voted_at(&ballot)) else {
+            continue;
+        };
         let what = format!("approved {}", approve.as_str().unwrap_or_default());
         let mut moment = Moment::new(at, text(&ballot, "/metadata/annotations/by"), what);
         // A vote cannot come before its ballot, which the second alone would allow.
@@ -101,7 +108,10 @@ pub fn object(stage: &Stage<'_>, kind: &str, name: &str) -> Result<Value> {
 
 /// The objects of a kind that belong to a run, by their label, in the order of the records' chain.
 pub fn objects(stage: &Stage<'_>, kind: &str, run: &str) -> Result<Vec<Value>> {
-    let json = stage.asks("viewer", &format!("kubectl get {kind} -n shop -l firstaid.dev/run={run} -o json --show-managed-fields"))?;
+    let json = stage.asks(
+        "viewer",
+        &format!("kubectl get {kind} -n shop -l firstaid.dev/run={run} -o json --show-managed-fields"),
+    )?;
     let list: Value = serde_json::from_str(&json)?;
     let mut items = list.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
     items.sort_by_key(|item| item.pointer("/spec/seq").and_then(Value::as_i64));
