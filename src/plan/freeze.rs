@@ -2,13 +2,14 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::expression::{self, ExpressionError};
 use crate::api::action_record::Cluster;
 use crate::api::runbook::{Gate, Parameter, ParameterType, Runbook, RunbookSpec};
-use crate::api::step::Action;
+use crate::api::step::{Action, Check};
 use crate::api::{RunbookRun, SCHEMA_VERSION, Step};
 
 /// What a run works from: validated once, then the runbook itself is never looked at again.
@@ -142,7 +143,7 @@ fn resolve(runbook: &Runbook, parameters: Value, run: &Value, cluster: &Cluster,
     })
 }
 
-/// The step with its expressions filled in. A check's own expression is no template and stays.
+/// The step with its expressions filled in. What a check wants to be true is no template and stays, its object is one.
 fn fill_in(step: &Step, variables: &[(&str, &Value)]) -> Result<Step, Unfit> {
     let broken = |error| Unfit::Expression { step: step.name.clone(), error };
     if let Some(when) = &step.when {
@@ -150,13 +151,17 @@ fn fill_in(step: &Step, variables: &[(&str, &Value)]) -> Result<Step, Unfit> {
     }
     if let Action::Check(check) = &step.action {
         expression::compile(&check.that).map_err(broken)?;
-        return Ok(step.clone());
+        let object = filled(step, &check.object, variables)?;
+        return Ok(Step { action: Action::Check(Check { object, ..check.clone() }), ..step.clone() });
     }
-    let raw = serde_json::to_value(&step.action).map_err(|e| Unfit::Shape(e.to_string()))?;
-    let filled = expression::fill_in(&raw, variables).map_err(broken)?;
-    let action = serde_json::from_value(filled)
-        .map_err(|e| Unfit::Contradiction(format!("step {:?}: an expression gives a value of the wrong type: {e}", step.name)))?;
-    Ok(Step { action, ..step.clone() })
+    Ok(Step { action: filled(step, &step.action, variables)?, ..step.clone() })
+}
+
+fn filled<T: Serialize + DeserializeOwned>(step: &Step, part: &T, variables: &[(&str, &Value)]) -> Result<T, Unfit> {
+    let raw = serde_json::to_value(part).map_err(|e| Unfit::Shape(e.to_string()))?;
+    let filled = expression::fill_in(&raw, variables).map_err(|error| Unfit::Expression { step: step.name.clone(), error })?;
+    serde_json::from_value(filled)
+        .map_err(|e| Unfit::Contradiction(format!("step {:?}: an expression gives a value of the wrong type: {e}", step.name)))
 }
 
 fn typed(declared: &Parameter, text: &str) -> Result<Value, Unfit> {
@@ -213,7 +218,8 @@ mod tests {
                     {"name": "replicas", "type": "integer", "default": "10", "minimum": 2, "maximum": 20},
                     {"name": "service", "type": "string", "sample": "checkout", "enum": ["checkout", "basket"]}],
                 "gates": [{"name": "on-call", "requires": [{"role": "sre"}]}],
-                "steps": [{"name": "out", "gate": "on-call", "scale": {"target": {"kind": "Deployment", "name": "${params.service}"}, "replicas": "${params.replicas}"}}]}})
+                "steps": [{"name": "out", "gate": "on-call", "scale": {"target": {"kind": "Deployment", "name": "${params.service}"}, "replicas": "${params.replicas}"}},
+                    {"name": "there", "check": {"object": {"kind": "Deployment", "name": "${params.service}"}, "that": "object.metadata.name == params.service"}}]}})
     }
 
     fn run(parameters: Value) -> RunbookRun {
@@ -231,6 +237,9 @@ mod tests {
         let step = serde_json::to_value(&frozen.steps[0]).unwrap();
         assert_eq!(step["scale"]["replicas"], json!(12));
         assert_eq!(step["scale"]["target"]["name"], json!("basket"));
+        let check = serde_json::to_value(&frozen.steps[1]).unwrap();
+        assert_eq!(check["check"]["object"]["name"], json!("basket"));
+        assert_eq!(check["check"]["that"], json!("object.metadata.name == params.service"), "it is judged later");
     }
 
     #[rstest]
