@@ -226,6 +226,6 @@ mod tests {
         let Err(Obstacle::Unseen(asked)) = planned("2026-11-22T03:04:05Z", &seen) else { panic!("it needs a dry run") };
         asked.into_iter().for_each(|query| seen.add(query, Answer::Yes));
         let later = planned("2026-11-22T03:04:06Z", &seen).unwrap();
-        assert_eq!(later.after.get("restartedAt"), Some(&json!("2026-11-22T03:04:06Z")), "what is planned has the real time");
+        assert_eq!(later.after.get("restartedAt"), Some(&json!("2026-11-22T03:04:06.000000Z")), "what is planned has the real time");
     }
 }
