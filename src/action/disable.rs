@@ -259,7 +259,11 @@ fn changed_text(disable: &Disable, live: &Value, after: &Value) -> Result<Option
 }
 
 fn unfit(disable: &Disable, map: &ConfigMapFlag, error: &DocumentError) -> Obstacle {
-    refused(reason::DOCUMENT_UNFIT, format!("flag {} in key {} of ConfigMap/{}: {error}", disable.flag, map.key, map.name))
+    let reason = match error {
+        DocumentError::NotFound { .. } | DocumentError::ThroughScalar { .. } => reason::FLAG_UNKNOWN,
+        _ => reason::DOCUMENT_UNFIT,
+    };
+    refused(reason, format!("flag {} in key {} of ConfigMap/{}: {error}", disable.flag, map.key, map.name))
 }
 
 fn place(map: &ConfigMapFlag) -> Result<Pointer, Obstacle> {
