@@ -127,6 +127,10 @@ pub(super) fn verify(disable: &Disable, context: &Context<'_>, planned: &Planned
     if found.flag != wanted {
         return Ok(Verdict::NotYet(format!("somebody changed flag {} afterwards", disable.flag), seen));
     }
+    if planned.undo.is_none() {
+        // An undo: it brings back rules, or a disabled state, by which not everybody gets the default variant again.
+        return Ok(Verdict::Yes(format!("flag {} reads back as it was", disable.flag), seen));
+    }
     let Value::Object(definition) = &found.flag else {
         return Ok(Verdict::Yes(format!("flag {} reads back as {}", disable.flag, found.flag), seen));
     };
@@ -401,6 +405,10 @@ mod tests {
         assert_eq!(back.after["flag"]["defaultVariant"], json!("on"));
         assert_eq!(back.after["flag"]["targeting"], rule);
         assert_eq!(back.after["flag"]["variants"]["blue"], json!(true));
+        let mut restored = flag("off", json!({}));
+        restored["spec"]["flagSpec"]["flags"]["recs"] = back.after["flag"].clone();
+        let verdict = verify(&disable, &context(), &planned(back), &seen(&disable, restored));
+        assert!(matches!(verdict, Ok(Verdict::Yes(..))), "the rules decide again, so the default is not for everybody: {verdict:?}");
         let mut theirs = flag("off", json!({}));
         theirs["spec"]["flagSpec"]["flags"]["recs"]["defaultVariant"] = json!("blue");
         let error = undo(&disable, &context(), &done, &seen(&disable, theirs)).unwrap_err().to_string();
