@@ -3,5 +3,12 @@
 //! All tests share one API server that stamps votes and one that does not (`--emulated-version=1.33`). Each test has a
 //! namespace and an operator of its own, so that no test is healed by another's operator.
 
+mod check;
+mod disable;
 mod path;
+mod restart;
+mod revert;
+mod runbooks;
+mod runs;
+mod scale;
 mod town;
