@@ -202,7 +202,11 @@ pub(super) fn undo_note(disable: &Disable, context: &Context<'_>, _: &Target, be
 }
 
 fn undo_words(disable: &Disable, context: &Context<'_>, before: &Value) -> Undo {
-    let was = if before.is_object() { "what it was".to_owned() } else { before.to_string() };
+    let was = match before.get("defaultVariant").and_then(Value::as_str) {
+        Some(variant) => format!("what it was ({variant})"),
+        None if before.is_object() => "what it was".to_owned(),
+        None => before.to_string(),
+    };
     Undo {
         summary: format!("flag {} back to {was}", disable.flag),
         by_hand: by_hand(disable, context, before),
