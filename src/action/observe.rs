@@ -142,6 +142,15 @@ impl Seen {
         self.0.iter().find(|(known, _)| known == query).map(|(_, answer)| answer)
     }
 
+    /// What a dry run of this effect said. The time that a restart writes moves on from one look to the next, so the act is
+    /// recognised by its token and by the version of the object on which it was made, not by what it writes.
+    pub fn dry_run(&self, effect: &Effect) -> Option<&Answer> {
+        self.0.iter().find_map(|(query, answer)| match query {
+            Query::DryRun(known) if (&known.token, &known.target, &known.seen) == (&effect.token, &effect.target, &effect.seen) => Some(answer),
+            _ => None,
+        })
+    }
+
     /// Those of the questions that have no answer yet.
     pub fn missing(&self, queries: &[Query]) -> Vec<Query> {
         queries.iter().filter(|query| self.answer(query).is_none()).cloned().collect()

@@ -154,9 +154,8 @@ pub(super) fn planned_step(
 /// Whether the API server would accept the effect, with the rights that the runbook has.
 pub(super) fn dry_run(effect: action::Effect, seen: &Seen) -> Result<(), Obstacle> {
     let name = effect.target.display();
-    let query = Query::DryRun(Box::new(effect));
-    match seen.answer(&query) {
-        None => Err(Obstacle::Unseen(vec![query])),
+    match seen.dry_run(&effect) {
+        None => Err(Obstacle::Unseen(vec![Query::DryRun(Box::new(effect))])),
         Some(Answer::Yes) => Ok(()),
         Some(Answer::Forbidden(message)) => Err(Obstacle::Refused {
             reason: reason::PERMISSION_MISSING,
