@@ -32,6 +32,26 @@ impl ObjectRef {
         };
         Ok(Self { api_version: api_version.to_owned(), kind: target.kind.clone(), name: target.name.clone() })
     }
+
+    /// Whether the name can be one. It becomes a part of the request's path, and an expression may have made it: a slash,
+    /// a question mark or two dots would lead the request elsewhere.
+    ///
+    /// # Errors
+    /// The sentence that says so.
+    pub fn named(&self) -> Result<(), String> {
+        let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        let bytes = self.name.as_bytes();
+        let fits = bytes.len() <= 253
+            && bytes.iter().all(|b| letter(*b) || matches!(b, b'-' | b'.'))
+            && bytes.first().is_some_and(|b| letter(*b))
+            && bytes.last().is_some_and(|b| letter(*b))
+            && !self.name.contains("..");
+        if fits {
+            return Ok(());
+        }
+        let shown = crate::api::condition::cut(&self.name, 80);
+        Err(format!("{shown:?} is no name of a {}: a name has lower-case letters, digits, dashes and dots", self.kind))
+    }
 }
 
 /// A question. Objects are read live, in the run's namespace, as the Runbook's ServiceAccount, unless said otherwise.

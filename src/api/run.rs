@@ -47,7 +47,9 @@ use super::{Condition, Person, schema};
 #[serde(rename_all = "camelCase")]
 pub struct RunbookRunSpec {
     /// Name of the runbook, in this namespace.
-    #[schemars(length(min = 1, max = 40))]
+    #[schemars(length(min = 1, max = 40), extend("x-kubernetes-validations" = [
+        {"rule": "self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",
+         "message": "this is no name of a runbook: lower-case letters, digits, dashes and dots; see what there is with: kubectl get rbk"}]))]
     pub runbook: String,
     /// Values of the runbook's parameters, as strings.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

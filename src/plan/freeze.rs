@@ -6,10 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::expression::{self, ExpressionError};
+use crate::action;
 use crate::api::action_record::Cluster;
 use crate::api::runbook::{Gate, Parameter, ParameterType, Runbook, RunbookSpec};
-use crate::api::step::Action;
 use crate::api::{RunbookRun, SCHEMA_VERSION, Step};
+
+/// Where a check keeps its own expression, which is no template.
+const CHECK_THAT: &str = "/check/that";
 
 /// What a run works from: validated once, then the runbook itself is never looked at again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -142,20 +145,25 @@ fn resolve(runbook: &Runbook, parameters: Value, run: &Value, cluster: &Cluster,
     })
 }
 
-/// The step with its expressions filled in. A check's own expression is no template and stays.
+/// The step with its expressions filled in.
 fn fill_in(step: &Step, variables: &[(&str, &Value)]) -> Result<Step, Unfit> {
     let broken = |error| Unfit::Expression { step: step.name.clone(), error };
     if let Some(when) = &step.when {
         expression::compile(when).map_err(broken)?;
     }
-    if let Action::Check(check) = &step.action {
-        expression::compile(&check.that).map_err(broken)?;
-        return Ok(step.clone());
+    let mut raw = serde_json::to_value(&step.action).map_err(|e| Unfit::Shape(e.to_string()))?;
+    // Judged later, on the object as it is then.
+    let that = raw.pointer_mut(CHECK_THAT).map(Value::take);
+    let mut filled = expression::fill_in(&raw, variables).map_err(broken)?;
+    if let (Some(that), Some(place)) = (that, filled.pointer_mut(CHECK_THAT)) {
+        expression::compile(that.as_str().unwrap_or_default()).map_err(broken)?;
+        *place = that;
     }
-    let raw = serde_json::to_value(&step.action).map_err(|e| Unfit::Shape(e.to_string()))?;
-    let filled = expression::fill_in(&raw, variables).map_err(broken)?;
     let action = serde_json::from_value(filled)
         .map_err(|e| Unfit::Contradiction(format!("step {:?}: an expression gives a value of the wrong type: {e}", step.name)))?;
+    if let Some(Err(sentence)) = action::object_of(&action).map(|object| object.named()) {
+        return Err(Unfit::Contradiction(format!("step {:?}: {sentence}", step.name)));
+    }
     Ok(Step { action, ..step.clone() })
 }
 
@@ -249,6 +257,30 @@ mod tests {
         let mut runbook = runbook();
         runbook["spec"]["steps"][0].as_object_mut().unwrap().remove("gate");
         assert!(frozen(&runbook, json!({"service": "basket"})).unwrap_err().to_string().contains("needs a gate"));
+    }
+
+    #[rstest]
+    #[case("../../secrets/x")]
+    #[case("a/b")]
+    #[case("a?x")]
+    #[case("")]
+    #[case("a%2fb")]
+    fn a_name_that_would_lead_a_request_elsewhere_is_refused(#[case] name: &str) {
+        let mut runbook = runbook();
+        runbook["spec"]["parameters"][1]["enum"] = json!([]);
+        let error = frozen(&runbook, json!({"service": name})).unwrap_err().to_string();
+        assert!(error.contains("is no name of a Deployment"), "{error}");
+    }
+
+    #[test]
+    fn a_check_names_its_object_by_a_parameter_and_keeps_its_own_expression() {
+        let mut runbook = runbook();
+        let check = json!({"name": "look", "check": {"object": {"kind": "Deployment", "name": "${params.service}"}, "that": "object.spec.replicas == params.replicas"}});
+        runbook["spec"]["steps"].as_array_mut().unwrap().push(check);
+        let frozen = frozen(&runbook, json!({"service": "basket"})).unwrap();
+        let step = serde_json::to_value(&frozen.steps[1]).unwrap();
+        assert_eq!(step["check"]["object"]["name"], json!("basket"));
+        assert_eq!(step["check"]["that"], json!("object.spec.replicas == params.replicas"));
     }
 
     #[test]
