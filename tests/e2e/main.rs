@@ -4,6 +4,7 @@
 //! namespace and an operator of its own, so that no test is healed by another's operator.
 
 mod approvals;
+mod bad_input;
 mod guards;
 mod journal;
 mod path;
