@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::flag::{self, DocumentError, Pointer, Preserved};
 use super::observe::{other_object, target_of, version_of};
 use super::{
-    Change, Context, Done, Effect, ObjectRef, Obstacle, Prospect, Query, Seen, Verdict, evidence, fields, pointer_token, reason, refused,
+    Change, Context, Done, Effect, ObjectRef, Obstacle, Prospect, Query, Seen, Verdict, evidence, fields, owners, pointer_token, reason, refused,
 };
 use crate::api::run::{Holds, PlannedStep, Target, Undo};
 use crate::api::step::{ConfigMapFlag, Disable, Format, Rules};
@@ -60,7 +60,8 @@ pub(super) fn plan(disable: &Disable, context: &Context<'_>, seen: &Seen) -> Res
         put(&mut after, &edit.pointer, edit.value.clone());
     }
     let target = target_of(&reference, context.namespace, live);
-    let mut warnings = off.warnings.clone();
+    let mut warnings = owners::warnings(live);
+    warnings.extend(off.warnings.iter().cloned());
     if disable.config_map.is_some() {
         warnings.push(format!("pods that read {} as environment variables or by subPath see the change only after a restart", target.display()));
         if let Some(Preserved::Reformatted(what)) = changed_text(disable, live, &after)?.map(|edited| edited.preserved) {

@@ -1,6 +1,6 @@
 //! Approval: a ballot. The operator issues it empty; one person marks it once, with an annotation.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -100,7 +100,7 @@ pub struct Request {
     /// When the ballot was issued.
     pub issued_at: MicroTime,
     /// Until when it may be marked.
-    pub expires_at: MicroTime,
+    pub expires_at: Time,
 }
 
 /// Where a ballot stands.

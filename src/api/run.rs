@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -199,7 +199,7 @@ pub struct Plan {
     pub ballots: Vec<Slot>,
     /// Until when its ballots may be marked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<MicroTime>,
+    pub expires_at: Option<Time>,
     /// Digest of everything that bears on the effect.
     #[schemars(length(max = 80))]
     pub plan_hash: String,

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -9,10 +10,8 @@ use super::expression::{self, ExpressionError};
 use crate::action;
 use crate::api::action_record::Cluster;
 use crate::api::runbook::{Gate, Parameter, ParameterType, Runbook, RunbookSpec};
+use crate::api::step::{Action, Check};
 use crate::api::{RunbookRun, SCHEMA_VERSION, Step};
-
-/// Where a check keeps its own expression, which is no template.
-const CHECK_THAT: &str = "/check/that";
 
 /// What a run works from: validated once, then the runbook itself is never looked at again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -129,7 +128,13 @@ fn run_variables(run: &RunbookRun) -> Value {
 fn resolve(runbook: &Runbook, parameters: Value, run: &Value, cluster: &Cluster, now: Timestamp) -> Result<Frozen, Unfit> {
     consistent(&runbook.spec)?;
     let variables = [("params", &parameters), ("run", run)];
-    let steps = runbook.spec.steps.iter().map(|step| fill_in(step, &variables)).collect::<Result<_, _>>()?;
+    let steps: Vec<Step> = runbook.spec.steps.iter().map(|step| fill_in(step, &variables)).collect::<Result<_, _>>()?;
+    // Before anything is read: a name that an expression made could lead a request elsewhere.
+    for step in &steps {
+        if let Some(Err(sentence)) = action::object_of(&step.action).map(|object| object.named()) {
+            return Err(Unfit::Contradiction(format!("step {:?}: {sentence}", step.name)));
+        }
+    }
     Ok(Frozen {
         schema_version: SCHEMA_VERSION,
         at: MicroTime(now),
@@ -145,26 +150,25 @@ fn resolve(runbook: &Runbook, parameters: Value, run: &Value, cluster: &Cluster,
     })
 }
 
-/// The step with its expressions filled in.
+/// The step with its expressions filled in. What a check wants to be true is no template and stays, its object is one.
 fn fill_in(step: &Step, variables: &[(&str, &Value)]) -> Result<Step, Unfit> {
     let broken = |error| Unfit::Expression { step: step.name.clone(), error };
     if let Some(when) = &step.when {
         expression::compile(when).map_err(broken)?;
     }
-    let mut raw = serde_json::to_value(&step.action).map_err(|e| Unfit::Shape(e.to_string()))?;
-    // Judged later, on the object as it is then.
-    let that = raw.pointer_mut(CHECK_THAT).map(Value::take);
-    let mut filled = expression::fill_in(&raw, variables).map_err(broken)?;
-    if let (Some(that), Some(place)) = (that, filled.pointer_mut(CHECK_THAT)) {
-        expression::compile(that.as_str().unwrap_or_default()).map_err(broken)?;
-        *place = that;
+    if let Action::Check(check) = &step.action {
+        expression::compile(&check.that).map_err(broken)?;
+        let object = filled(step, &check.object, variables)?;
+        return Ok(Step { action: Action::Check(Check { object, ..check.clone() }), ..step.clone() });
     }
-    let action = serde_json::from_value(filled)
-        .map_err(|e| Unfit::Contradiction(format!("step {:?}: an expression gives a value of the wrong type: {e}", step.name)))?;
-    if let Some(Err(sentence)) = action::object_of(&action).map(|object| object.named()) {
-        return Err(Unfit::Contradiction(format!("step {:?}: {sentence}", step.name)));
-    }
-    Ok(Step { action, ..step.clone() })
+    Ok(Step { action: filled(step, &step.action, variables)?, ..step.clone() })
+}
+
+fn filled<T: Serialize + DeserializeOwned>(step: &Step, part: &T, variables: &[(&str, &Value)]) -> Result<T, Unfit> {
+    let raw = serde_json::to_value(part).map_err(|e| Unfit::Shape(e.to_string()))?;
+    let filled = expression::fill_in(&raw, variables).map_err(|error| Unfit::Expression { step: step.name.clone(), error })?;
+    serde_json::from_value(filled)
+        .map_err(|e| Unfit::Contradiction(format!("step {:?}: an expression gives a value of the wrong type: {e}", step.name)))
 }
 
 fn typed(declared: &Parameter, text: &str) -> Result<Value, Unfit> {
@@ -221,7 +225,8 @@ mod tests {
                     {"name": "replicas", "type": "integer", "default": "10", "minimum": 2, "maximum": 20},
                     {"name": "service", "type": "string", "sample": "checkout", "enum": ["checkout", "basket"]}],
                 "gates": [{"name": "on-call", "requires": [{"role": "sre"}]}],
-                "steps": [{"name": "out", "gate": "on-call", "scale": {"target": {"kind": "Deployment", "name": "${params.service}"}, "replicas": "${params.replicas}"}}]}})
+                "steps": [{"name": "out", "gate": "on-call", "scale": {"target": {"kind": "Deployment", "name": "${params.service}"}, "replicas": "${params.replicas}"}},
+                    {"name": "there", "check": {"object": {"kind": "Deployment", "name": "${params.service}"}, "that": "object.metadata.name == params.service"}}]}})
     }
 
     fn run(parameters: Value) -> RunbookRun {
@@ -239,6 +244,9 @@ mod tests {
         let step = serde_json::to_value(&frozen.steps[0]).unwrap();
         assert_eq!(step["scale"]["replicas"], json!(12));
         assert_eq!(step["scale"]["target"]["name"], json!("basket"));
+        let check = serde_json::to_value(&frozen.steps[1]).unwrap();
+        assert_eq!(check["check"]["object"]["name"], json!("basket"));
+        assert_eq!(check["check"]["that"], json!("object.metadata.name == params.service"), "it is judged later");
     }
 
     #[rstest]
@@ -270,17 +278,6 @@ mod tests {
         runbook["spec"]["parameters"][1]["enum"] = json!([]);
         let error = frozen(&runbook, json!({"service": name})).unwrap_err().to_string();
         assert!(error.contains("is no name of a Deployment"), "{error}");
-    }
-
-    #[test]
-    fn a_check_names_its_object_by_a_parameter_and_keeps_its_own_expression() {
-        let mut runbook = runbook();
-        let check = json!({"name": "look", "check": {"object": {"kind": "Deployment", "name": "${params.service}"}, "that": "object.spec.replicas == params.replicas"}});
-        runbook["spec"]["steps"].as_array_mut().unwrap().push(check);
-        let frozen = frozen(&runbook, json!({"service": "basket"})).unwrap();
-        let step = serde_json::to_value(&frozen.steps[1]).unwrap();
-        assert_eq!(step["check"]["object"]["name"], json!("basket"));
-        assert_eq!(step["check"]["that"], json!("object.spec.replicas == params.replicas"));
     }
 
     #[test]
