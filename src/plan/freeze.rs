@@ -128,13 +128,7 @@ fn run_variables(run: &RunbookRun) -> Value {
 fn resolve(runbook: &Runbook, parameters: Value, run: &Value, cluster: &Cluster, now: Timestamp) -> Result<Frozen, Unfit> {
     consistent(&runbook.spec)?;
     let variables = [("params", &parameters), ("run", run)];
-    let steps: Vec<Step> = runbook.spec.steps.iter().map(|step| fill_in(step, &variables)).collect::<Result<_, _>>()?;
-    // Before anything is read: a name that an expression made could lead a request elsewhere.
-    for step in &steps {
-        if let Some(Err(sentence)) = action::object_of(&step.action).map(|object| object.named()) {
-            return Err(Unfit::Contradiction(format!("step {:?}: {sentence}", step.name)));
-        }
-    }
+    let steps = runbook.spec.steps.iter().map(|step| fill_in(step, &variables)).collect::<Result<_, _>>()?;
     Ok(Frozen {
         schema_version: SCHEMA_VERSION,
         at: MicroTime(now),
@@ -159,9 +153,17 @@ fn fill_in(step: &Step, variables: &[(&str, &Value)]) -> Result<Step, Unfit> {
     if let Action::Check(check) = &step.action {
         expression::compile(&check.that).map_err(broken)?;
         let object = filled(step, &check.object, variables)?;
-        return Ok(Step { action: Action::Check(Check { object, ..check.clone() }), ..step.clone() });
+        return named(Step { action: Action::Check(Check { object, ..check.clone() }), ..step.clone() });
     }
-    Ok(Step { action: filled(step, &step.action, variables)?, ..step.clone() })
+    named(Step { action: filled(step, &step.action, variables)?, ..step.clone() })
+}
+
+/// The step, if its object has a name that can be a part of a request's path.
+fn named(step: Step) -> Result<Step, Unfit> {
+    match action::object_of(&step.action).map(|object| object.named()) {
+        Some(Err(sentence)) => Err(Unfit::Contradiction(format!("step {:?}: {sentence}", step.name))),
+        Some(Ok(())) | None => Ok(step),
+    }
 }
 
 fn filled<T: Serialize + DeserializeOwned>(step: &Step, part: &T, variables: &[(&str, &Value)]) -> Result<T, Unfit> {
@@ -278,6 +280,17 @@ mod tests {
         runbook["spec"]["parameters"][1]["enum"] = json!([]);
         let error = frozen(&runbook, json!({"service": name})).unwrap_err().to_string();
         assert!(error.contains("is no name of a Deployment"), "{error}");
+    }
+
+    #[test]
+    fn a_check_names_its_object_by_a_parameter_and_keeps_its_own_expression() {
+        let mut runbook = runbook();
+        let check = json!({"name": "look-too", "check": {"object": {"kind": "Deployment", "name": "${params.service}"}, "that": "object.spec.replicas == params.replicas"}});
+        runbook["spec"]["steps"].as_array_mut().unwrap().push(check);
+        let frozen = frozen(&runbook, json!({"service": "basket"})).unwrap();
+        let step = serde_json::to_value(&frozen.steps.last().unwrap()).unwrap();
+        assert_eq!(step["check"]["object"]["name"], json!("basket"));
+        assert_eq!(step["check"]["that"], json!("object.spec.replicas == params.replicas"));
     }
 
     #[test]

@@ -214,3 +214,25 @@ pub(super) fn plan_hash(run_uid: &str, frozen: &Frozen, gate: Option<&Gate>, ste
         "steps": steps,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::ObjectRef;
+
+    #[test]
+    fn the_dry_run_of_a_restart_is_the_same_question_whenever_it_is_asked() {
+        let target = json!({"kind": "Deployment", "name": "web"});
+        let step: Step = serde_json::from_value(json!({"name": "again", "gate": "None", "restart": {"target": target}})).unwrap();
+        let mut seen = Seen::default();
+        let reference = ObjectRef { api_version: "apps/v1".into(), kind: "Deployment".into(), name: "web".into() };
+        seen.add(Query::Object(reference), Answer::Object(Some(json!({"metadata": {"uid": "u1", "generation": 1}}))));
+        let planned = |at: &str, seen: &Seen| {
+            planned_step(&step, 1, "t", &Context { namespace: "shop", params: &json!({}), intent_at: at.parse().unwrap() }, seen)
+        };
+        let Err(Obstacle::Unseen(asked)) = planned("2026-11-22T03:04:05Z", &seen) else { panic!("it needs a dry run") };
+        asked.into_iter().for_each(|query| seen.add(query, Answer::Yes));
+        let later = planned("2026-11-22T03:04:06Z", &seen).unwrap();
+        assert_eq!(later.after.get("restartedAt"), Some(&json!("2026-11-22T03:04:06.000000Z")), "what is planned has the real time");
+    }
+}
