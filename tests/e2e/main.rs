@@ -4,6 +4,7 @@
 //! namespace and an operator of its own, so that no test is healed by another's operator.
 
 mod approvals;
+mod bad_input;
 mod check;
 mod disable;
 mod guards;
