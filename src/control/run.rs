@@ -10,7 +10,7 @@ use kube::Client;
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::ObjectRef;
 
-use super::{Context, PassError, again, apis, watch};
+use super::{Context, PassError, again, apis, crash_point, watch};
 use crate::action::{Answer, Query, Seen};
 use crate::api::{Approval, RunbookRun};
 use crate::perform::{self, Journalled, read_journal};
@@ -63,9 +63,12 @@ async fn reconcile(run: Arc<RunbookRun>, context: Arc<Context>) -> Result<Action
     for _ in 0..MOST_TURNS {
         pass.world.now = perform::now();
         let decision = plan::next(&pass.run, &pass.ballots, &pass.world);
+        let point = crash_point::name_of(&decision);
+        crash_point::pass("before", point);
         if let Some(action) = pass.carry_out(decision).await? {
             return Ok(action);
         }
+        crash_point::pass("after", point);
     }
     Err(PassError::Endless(MOST_TURNS, format!("{:?}", plan::next(&pass.run, &pass.ballots, &pass.world))))
 }
