@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use futures::stream::{StreamExt, select_all};
-use kube::api::{Patch, PatchParams};
 use kube::runtime::controller::{Action, Config, Controller};
-use kube::{Api, Client};
+use kube::Client;
 use serde_json::json;
 
 use super::{Context, PassError, again, apis, watch};
 use crate::action::Seen;
 use crate::api::condition::{self, cut, kind};
-use crate::api::{FIELD_MANAGER, Runbook, RunbookStatus};
-use crate::perform::{self, timely};
+use crate::api::{Runbook, RunbookStatus};
+use crate::perform;
 use crate::plan::{self, Memory, Rehearsal, World};
 
 /// A runbook that would work is rehearsed again after this time; the cluster moves on without its doing.
@@ -68,10 +67,7 @@ async fn reconcile(runbook: Arc<Runbook>, context: Arc<Context>) -> Result<Actio
         rehearsal: rehearsal.iter().map(|line| cut(line, 512)).collect(),
     };
     if status != old {
-        let runbooks = Api::<Runbook>::namespaced(context.performer.client().clone(), &namespace);
-        let patch = Patch::Merge(json!({"status": status}));
-        let written = timely(runbooks.patch_status(&name, &PatchParams::apply(FIELD_MANAGER), &patch)).await;
-        match written {
+        match context.performer.write_rehearsal(&namespace, &name, &status).await {
             Ok(_) => tracing::info!(namespace, runbook = name, ready, reason, message, "rehearsed"),
             Err(error) if error.code() == Some(404) => return Ok(Action::await_change()),
             Err(error) => return Err(PassError::Call { doing: "writing the status of a runbook", error }),
