@@ -59,6 +59,9 @@ fn run_of(context: &Context, ballot: &Approval) -> Option<ObjectRef<RunbookRun>>
 
 /// One pass over a run. Starts from what the watch has; whatever matters is read live before it is acted on.
 async fn reconcile(run: Arc<RunbookRun>, context: Arc<Context>) -> Result<Action, PassError> {
+    if run.metadata.uid.as_deref().is_some_and(|uid| context.recall.has_ended(uid)) {
+        return Ok(Action::await_change());
+    }
     let mut pass = Pass::begin(&run, &context);
     for _ in 0..MOST_TURNS {
         pass.world.now = perform::now();
