@@ -22,19 +22,20 @@ pub(super) fn name_of(decision: &Decision) -> Option<&'static str> {
 /// Passes a point, or dies there.
 #[cfg(debug_assertions)]
 pub(super) fn pass(side: &str, decision: Option<&str>) {
-    use std::sync::LazyLock;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::collections::BTreeMap;
+    use std::sync::{LazyLock, Mutex, PoisonError};
 
-    static FATAL: LazyLock<Option<(String, usize)>> = LazyLock::new(|| {
-        let text = std::env::var("FIRSTAID_CRASH_AT").ok()?;
-        let (point, occurrence) = text.split_once(':')?;
-        Some((point.to_owned(), occurrence.parse().ok()?))
-    });
-    static PASSED: AtomicUsize = AtomicUsize::new(0);
+    static FATAL: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("FIRSTAID_CRASH_AT").ok());
+    static PASSED: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
 
-    let (Some(decision), Some((point, occurrence))) = (decision, FATAL.as_ref()) else { return };
-    if *point == format!("{side}-{decision}") && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *occurrence {
-        tracing::warn!(point, occurrence, "dying here, as a test asked for");
+    let (Some(decision), Some(fatal)) = (decision, FATAL.as_ref()) else { return };
+    let mut passed = PASSED.lock().unwrap_or_else(PoisonError::into_inner);
+    let occurrence = passed.entry(format!("{side}-{decision}")).or_default();
+    *occurrence += 1;
+    let point = format!("{side}-{decision}:{occurrence}");
+    // A test learns from the log which points there are.
+    tracing::info!(point, "crash point");
+    if point == *fatal {
         std::process::abort();
     }
 }
