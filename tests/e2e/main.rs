@@ -3,5 +3,8 @@
 //! All tests share one API server that stamps votes and one that does not (`--emulated-version=1.33`). Each test has a
 //! namespace and an operator of its own, so that no test is healed by another's operator.
 
+mod audit;
+mod chain;
+mod crash;
 mod path;
 mod town;
