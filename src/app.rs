@@ -37,9 +37,6 @@ pub struct OperatorArgs {
     /// The operator's own namespace, where the Lease and the global brake are.
     #[arg(long, env = "FIRSTAID_OPERATOR_NAMESPACE", default_value = "firstaid-system")]
     operator_namespace: String,
-    /// The operator's own ServiceAccount.
-    #[arg(long, env = "FIRSTAID_SERVICE_ACCOUNT", default_value = "firstaid")]
-    service_account: String,
     /// The cluster's name, as records say it.
     #[arg(long, env = "FIRSTAID_CLUSTER_NAME", default_value = "")]
     cluster_name: String,
@@ -65,12 +62,14 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         context = prepare(&args, &watching, config, metrics.clone()) => Arc::new(context?),
         () = stop.clone() => return Ok(()),
     };
+    // Ready before it leads: a rolling update waits for the new replica, which waits for the lease of the old one.
+    ready.send_replace(true);
+    tracing::info!(stamps = context.operator.stamps, "first aid is ready");
     let lost = tokio::select! {
         lost = lease(&args, watching.clone()) => lost?,
         () = stop.clone() => return Ok(()),
     };
-    ready.send_replace(true);
-    tracing::info!(stamps = context.operator.stamps, "first aid is ready");
+    tracing::info!("first aid works");
     let drivers = futures::future::join3(
         control::run::drive(watching.clone(), &args.namespaces, Arc::clone(&context), stop.clone()),
         control::runbook::drive(watching.clone(), &args.namespaces, Arc::clone(&context), stop.clone()),

@@ -9,6 +9,7 @@ mod disable;
 mod effect;
 pub mod flag;
 mod observe;
+mod owners;
 mod restart;
 mod rights;
 mod scale;
@@ -20,6 +21,7 @@ use serde_json::{Map, Value};
 
 pub use effect::{Change, Effect, Fence, pointer_token};
 pub use rights::{Right, rights};
+pub(crate) use observe::obstacle;
 pub use observe::{Answer, AutoscalerFacts, ObjectRef, Query, ScalePaths, Seen, token_of, version_of};
 
 use crate::api::run::{Evidence, Holds, PlannedStep, SeenVersion, Target, Undo};
@@ -86,6 +88,8 @@ pub mod reason {
     pub const TARGET_GONE: &str = "TargetGone";
     /// The ServiceAccount may not do it.
     pub const PERMISSION_MISSING: &str = "PermissionMissing";
+    /// Its owner would put it back.
+    pub const OWNED: &str = "Owned";
     /// An autoscaler would put it back.
     pub const AUTOSCALED: &str = "Autoscaled";
     /// The flag is not there or cannot be switched off as asked.

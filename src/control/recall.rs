@@ -24,6 +24,11 @@ impl Recall {
         lock(&self.memories).get(uid).cloned().unwrap_or_default()
     }
 
+    /// Whether a run is active, as far as this process knows.
+    pub fn knows(&self, uid: &str) -> bool {
+        lock(&self.memories).contains_key(uid)
+    }
+
     /// Remembers. To be called before anything is sent: what is not remembered counts as possibly done by somebody.
     pub fn keep(&self, uid: &str, memory: &Memory) {
         lock(&self.memories).insert(uid.to_owned(), memory.clone());

@@ -14,15 +14,13 @@ use super::{Context, PassError, again, apis, crash_point, watch};
 use crate::action::{Answer, Query, Seen};
 use crate::api::{Approval, RunbookRun};
 use crate::perform::{self, Journalled, read_journal};
-use crate::plan::{self, Decision, Memory, Reply, Sent, World};
+use crate::plan::{self, Decision, Memory, World};
 use crate::record;
 
 /// More turns than any pass needs.
 const MOST_TURNS: usize = 64;
 /// Runs that are driven at the same time.
 const AT_ONCE: u16 = 16;
-/// A ballot that ran out longer ago than this is of no run that still waits.
-const OLD_BALLOT: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
 /// Drives every run of these namespaces until the future resolves.
 pub async fn drive(client: Client, namespaces: &[String], context: Arc<Context>, stop: impl Future<Output = ()> + Send + Sync + Clone + 'static) {
@@ -34,7 +32,7 @@ pub async fn drive(client: Client, namespaces: &[String], context: Arc<Context>,
             .with_config(Config::default().concurrency(AT_ONCE))
             .watches(approvals, watch(), move |ballot| run_of(&recall, &ballot))
             .graceful_shutdown_on(stop.clone())
-            .run(reconcile, |run, error, context| again(run, error, context), Arc::clone(&context))
+            .run(reconcile, again, Arc::clone(&context))
             .boxed()
     });
     select_all(drivers)
@@ -46,10 +44,10 @@ pub async fn drive(client: Client, namespaces: &[String], context: Arc<Context>,
         .await;
 }
 
-/// The run of a ballot, which is woken by it.
+/// The run of a ballot, which is woken by it. Ballots of runs that have ended wake nobody and are not kept.
 fn run_of(context: &Context, ballot: &Approval) -> Option<ObjectRef<RunbookRun>> {
     let request = &ballot.spec.request;
-    if request.expires_at.0 + OLD_BALLOT < perform::now() {
+    if !context.recall.knows(&request.run_uid) {
         return None;
     }
     let namespace = ballot.metadata.namespace.as_deref()?;
@@ -142,14 +140,13 @@ impl<'a> Pass<'a> {
             }
             Decision::Act(effect) => {
                 let token = effect.token.clone();
-                let sent = Sent { effect: (*effect).clone(), at: perform::now(), reply: Reply::Ambiguous("there was no answer".to_owned()) };
                 // Remembered before it is sent: whatever happens to this task, nobody takes it for never sent.
-                self.world.memory.sent.insert(token.clone(), sent.clone());
+                self.world.memory.sending(&effect, perform::now());
                 self.context.recall.keep(&self.uid, &self.world.memory);
                 let reply = performer.act(&self.namespace, &self.service_account(), &effect).await;
-                tracing::info!(run = %self.name, namespace = %self.namespace, action = %token, target = %effect.target.display(), ?reply, "acted");
+                tracing::info!(run = %self.name, namespace = %self.namespace, action = %token, object = %effect.target.display(), ?reply, "acted");
                 self.context.metrics.acted(&reply);
-                self.world.memory.sent.insert(token, Sent { reply, ..sent });
+                self.world.memory.answered(&token, reply);
             }
             Decision::Record(record) => {
                 record::create(performer.client(), &record).await?;

@@ -66,9 +66,10 @@ impl Performer {
     }
 }
 
-/// The time.
+/// The time, to the microsecond: finer than that nothing is stored.
 pub fn now() -> Timestamp {
-    Timestamp::now()
+    let now = Timestamp::now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
 }
 
 /// A call that took too long, or failed.
