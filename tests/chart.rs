@@ -1,6 +1,7 @@
 //! The chart as helm renders it: what it grants, what its policies hold, and which values it takes.
 
 use std::process::Command;
+use std::sync::LazyLock;
 
 use firstaid_sandbox::{Output, Sandbox, repository};
 use rstest::rstest;
@@ -36,9 +37,12 @@ const VALUES: [&[&str]; 6] = [
     &[CONSTRAINED, r#"operator={"enabled":false}"#, r#"clusterName="here""#],
 ];
 
+/// The objects of each rendering.
+static RENDERINGS: LazyLock<Vec<Vec<Value>>> = LazyLock::new(|| VALUES.iter().map(|values| objects(values)).collect());
+
 /// All objects of all renderings.
 fn rendered() -> Vec<Value> {
-    VALUES.iter().flat_map(|values| objects(values)).collect()
+    RENDERINGS.concat()
 }
 
 fn objects(values: &[&str]) -> Vec<Value> {
@@ -181,9 +185,8 @@ fn no_policy_can_be_got_round_by_a_label() {
 
 #[test]
 fn every_policy_is_bound_and_denies() {
-    for values in VALUES {
-        let objects = objects(values);
-        for policy in policies(&objects) {
+    for objects in RENDERINGS.iter() {
+        for policy in policies(objects) {
             let kind = format!("{}Binding", text(policy, "/kind"));
             let bound: Vec<_> = objects
                 .iter()
@@ -223,7 +226,7 @@ fn the_kinds_outlive_the_chart() {
 
 #[test]
 fn the_operator_runs_with_as_little_as_it_needs() {
-    let objects = objects(&[]);
+    let objects = &RENDERINGS[0];
     let deployment = objects.iter().find(|object| text(object, "/kind") == "Deployment").unwrap();
     let pod = deployment.pointer("/spec/template/spec").unwrap();
     assert_eq!(pod.pointer("/securityContext/runAsNonRoot"), Some(&Value::Bool(true)));
