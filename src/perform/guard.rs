@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 
@@ -81,7 +82,7 @@ impl Guard {
 
 /// A ballot that nobody may ever create.
 fn decided() -> Approval {
-    let never = k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(jiff::Timestamp::UNIX_EPOCH);
+    let never = jiff::Timestamp::UNIX_EPOCH;
     let mut ballot = Approval::new(
         "firstaid-guard-proof",
         ApprovalSpec {
@@ -100,8 +101,8 @@ fn decided() -> Approval {
                 summary: "a proof that this is refused".to_owned(),
                 effects: Vec::new(),
                 reason: ReasonRule::Required,
-                issued_at: never.clone(),
-                expires_at: never,
+                issued_at: MicroTime(never),
+                expires_at: Time(never),
             },
             voter: None,
         },
