@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use firstaid::api::{APPROVE_ANNOTATION, Approval, FIELD_MANAGER, RUN_LABEL, RunbookRun};
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::core::Request;
 use kube::{Api, Client, ResourceExt};
@@ -143,7 +143,7 @@ impl Race {
         ballot.metadata.labels = Some([(RUN_LABEL.to_owned(), name.to_owned())].into());
         name.clone_into(&mut ballot.spec.request.run);
         subject.name().clone_into(&mut ballot.spec.request.runbook);
-        ballot.spec.request.expires_at = MicroTime(Timestamp::from_second(LONG_AFTER)?);
+        ballot.spec.request.expires_at = Time(Timestamp::from_second(LONG_AFTER)?);
         Ok(Api::<Approval>::namespaced(self.operator.clone(), namespace).create(&PostParams::default(), &ballot).await?)
     }
 
