@@ -228,7 +228,7 @@ pub(crate) fn obstacle(answer: &Answer, doing: &str) -> Obstacle {
     match answer {
         Answer::Forbidden(message) => refused(
             reason::PERMISSION_MISSING,
-            format!("the runbook's ServiceAccount may not {doing}: {message}; grant it with: firstaid onboard -n NAMESPACE --from RUNBOOK | kubectl apply -f -"),
+            format!("the runbook's ServiceAccount may not {doing}: {message}; grant it with: firstaid onboard -n NAMESPACE --from ALL-ITS-RUNBOOKS | kubectl apply -f -"),
         ),
         Answer::Unreadable(message) => Obstacle::Unreadable(format!("could not {doing}: {message}")),
         other => Obstacle::Unreadable(format!("could not {doing}: unexpected answer {other:?}")),

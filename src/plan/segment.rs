@@ -171,7 +171,7 @@ pub(super) fn dry_run(effect: action::Effect, seen: &Seen) -> Result<(), Obstacl
         Some(Answer::Forbidden(message)) => Err(Obstacle::Refused {
             reason: reason::PERMISSION_MISSING,
             sentence: format!(
-                "the runbook's ServiceAccount may not change {name}: {message}; grant it with: firstaid onboard -n NAMESPACE --from RUNBOOK | kubectl apply -f -"
+                "the runbook's ServiceAccount may not change {name}: {message}; grant it with: firstaid onboard -n NAMESPACE --from ALL-ITS-RUNBOOKS | kubectl apply -f -"
             ),
         }),
         Some(Answer::No(message)) => Err(Obstacle::Refused {

@@ -4,7 +4,11 @@
 //! namespace and an operator of its own, so that no test is healed by another's operator.
 
 mod approvals;
+mod audit;
+mod bad_input;
+mod chain;
 mod check;
+mod crash;
 mod disable;
 mod guards;
 mod journal;

@@ -100,9 +100,22 @@ fn a_failure_stops_the_run_or_is_passed_over() -> Result<()> {
             &format!("name: looks-bad, {NEVER}"),
             "name: again, gate: on-call, restart: {target: {kind: DaemonSet, name: agent}}",
         ]),
+        // Whether it is needed depends on a step that there is not.
+        runbook("unsure", &[
+            &format!("name: looks-bad, onFailure: Continue, {NEVER}"),
+            "name: again, gate: on-call, when: \"!steps['looks-good'].ok\", restart: {target: {kind: DaemonSet, name: agent}}",
+        ]),
+        runbook("no-cooks", &[
+            "name: more, gate: on-call, timeout: 2s, onFailure: Revert, scale: {target: {apiVersion: test.example/v1, kind: Kitchen, name: main}, by: 2}",
+        ]),
     ].concat())?;
-    town.start("continue", "continue")?;
-    town.start("stop", "stop")?;
+    let kitchen = "apiVersion: test.example/v1\nkind: Kitchen\nmetadata: {name: main}\nspec: {cooks: {wanted: 2}}\n";
+    town.apply("root", kitchen)?;
+    town.change_status("kitchen", "main", &json!({"cooks": 2}))?;
+    for run in ["continue", "stop", "unsure", "no-cooks"] {
+        town.start(run, run)?;
+    }
+    town.approve("bob", "no-cooks")?;
     town.approve("bob", "stop")?;
     town.approve("bob", "continue")?;
 
@@ -119,6 +132,17 @@ fn a_failure_stops_the_run_or_is_passed_over() -> Result<()> {
     assert_eq!(town.writes("daemonsets", "agent")?, 0);
     let by_hand = town.get("rbr", "stop")?.pointer("/status/nextCommands").context("commands")?.to_string();
     assert!(by_hand.contains(&format!("kubectl scale -n {} deployment/checkout --replicas=4", town.namespace)), "{by_hand}");
+
+    let words = town.failed("unsure")?;
+    assert!(words.starts_with("step again: Invalid: when:") && words.contains("gives no value"), "{words}");
+    assert_eq!(text(&town.record("unsure", "again")?, "/spec/result"), "Refused", "it is not taken for a step that was not needed");
+
+    // The effect itself does not take hold: nobody comes to cook.
+    town.wait_phase("no-cooks", "Reverted")?;
+    let record = town.record("no-cooks", "more")?;
+    assert!(text(&record, "/spec/verification").starts_with("not within 2s: Kitchen/main has 2 of 4 replicas ready"), "{record:#}");
+    assert_eq!((text(&record, "/spec/verified"), text(&record, "/status/state")), ("No", "Reverted"));
+    assert_eq!(number(&town.get("kitchen", "main")?, "/spec/cooks/wanted"), 2);
     Ok(())
 }
 

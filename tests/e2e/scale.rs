@@ -22,7 +22,6 @@ apiVersion: test.example/v1
 kind: Kitchen
 metadata: {name: main}
 spec: {cooks: {wanted: 2}}
-status: {cooks: 2}
 ";
 
 #[test]
