@@ -29,7 +29,7 @@ test: ## every test, the ones on a real control plane too
 	@cargo test --workspace
 
 bench: ## approval to effect, against hand-written floors; memory; writes (some minutes)
-	@$(beside) cargo build --release --workspace --bins
+	@$(beside) cargo build --release --package firstaid --package firstaid-bench
 	@target/release/firstaid-bench $(BENCH)
 
 crds: ## writes crds/ from the types in src/api

@@ -297,8 +297,8 @@ mod tests {
         assert!(lines.iter().all(|line| line.chars().count() <= 20), "{lines:?}");
         assert_eq!(lines.join(" "), text);
         assert_eq!(
-            wrapped(&format!("echo {}", "x".repeat(20)), 20),
-            [format!("echo {}", "x".repeat(15)), "x".repeat(5)]
+            wrapped(&format!("echo {}", "x".repeat(25)), 20),
+            [format!("echo {}", "x".repeat(15)), "x".repeat(10)]
         );
         assert_eq!(wrapped(&"x".repeat(45), 20).iter().map(String::len).collect::<Vec<_>>(), [20, 20, 5]);
     }
