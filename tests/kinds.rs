@@ -135,8 +135,8 @@ fn kubectl_get_shows_what_a_person_looks_for() {
         [
             "Runbook: Ready Steps Gates Touches Owner Reason Message Age",
             "RunbookRun: Phase Step Waiting-On Runbook Incident Asked-By In-Place Message Age",
-            "Approval: State Run Role Action Code Asked-By By Expires Gate Approve Deny",
-            "ActionRecord: Time Action Target Summary Result Verified State Incident Run Step Approved-By Revert-Of",
+            "Approval: State Role Action Code Asked-By Decided-By Expires Run Gate Approve Deny",
+            "ActionRecord: Result Verified State Approved-By Summary Time Action Target Incident Run Step Revert-Of",
         ]
     );
 }
