@@ -55,6 +55,10 @@ impl Pass<'_> {
         let context = self.context(act.intent_at.0);
         let effect = match action::void(&step.action, &context, planned, &self.world.seen) {
             Ok(Some(why)) => return Ok(Attempt::Void(why)),
+            // What would be refused if it were planned now (an autoscaler came, a rollout was paused) is refused. An undo has
+            // been compared already.
+            Ok(None) if !planned.step.ends_with(".undo") => action::plan(&step.action, &context, &self.world.seen)
+                .and_then(|_| action::effect(&step.action, &context, planned, &self.world.seen)),
             Ok(None) => action::effect(&step.action, &context, planned, &self.world.seen),
             Err(obstacle) => Err(obstacle),
         };

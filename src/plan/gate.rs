@@ -7,9 +7,9 @@ use super::settle::Act;
 use super::{Decision, GATE_LOOK, Retirement, ballot};
 use crate::action::{self, Answer, Query};
 use crate::api::approval::{Approval, BallotState};
-use crate::api::run::{CountedVote, Phase, Plan};
+use crate::api::run::{CountedVote, Phase, Plan, PlannedStep};
 use crate::api::runbook::Gate;
-use crate::api::RunbookRun;
+use crate::api::{RunbookRun, Step};
 
 /// How a gate stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +62,12 @@ pub(super) fn tally<'a>(run: &RunbookRun, plan: &Plan, ballots: impl Iterator<It
     }
 }
 
+/// The steps of a plan that change something, with what is planned for them.
+fn changes<'a>(segment: &'a Segment<'_>, plan: &'a Plan) -> impl Iterator<Item = (&'a Step, &'a PlannedStep)> {
+    let step_of = |planned: &PlannedStep| segment.steps.iter().find(|step| step.name == planned.step && step.action.changes()).copied();
+    plan.steps.iter().filter_map(move |planned| Some((step_of(planned)?, planned)))
+}
+
 impl Pass<'_> {
     /// The votes that open the gate before this plan, or what is to be done until there are enough.
     pub fn open_gate(&mut self, index: usize, segment: &Segment<'_>, plan: &Plan, act: &Act<'_>) -> Flow<Vec<CountedVote>> {
@@ -76,7 +82,7 @@ impl Pass<'_> {
             // All in one go: nothing but these reads stands between the approval and the act.
             queries.extend([Query::Brake, Query::Guards]);
             queries.extend(self.access_queries(votes));
-            queries.extend(action::look(&act.step.action, &self.context(plan.planned_at.0)));
+            queries.extend(self.looks_of(segment, plan));
         }
         self.require(&queries)?;
         self.housekeeping(index)?;
@@ -98,7 +104,13 @@ impl Pass<'_> {
             }
         }
         let decision = match verdict {
-            Tally::Quorum(votes) => return Ok(votes),
+            Tally::Quorum(votes) => match self.voided(segment, plan)? {
+                None => return Ok(votes),
+                Some(why) => {
+                    self.rule_out(act)?;
+                    self.plan_segment(index, segment, &why)
+                }
+            },
             Tally::Denied { by, why } => {
                 let by = if by.is_empty() { "somebody" } else { by.as_str() };
                 let why = if why.is_empty() { "no reason given" } else { why.as_str() };
@@ -109,13 +121,46 @@ impl Pass<'_> {
             }
             Tally::Waiting { .. } if self.world.now >= expires => self.plan_segment(index, segment, BALLOTS_RAN_OUT),
             Tally::Waiting { empty: 0, void, .. } => self.plan_segment(index, segment, &void.join("; ")),
-            Tally::Waiting { .. } => {
-                let progress = self.draft.progress.clone();
-                self.say_waiting(&progress, &gate, plan);
-                Ok(self.wait_until(expires.min(deadline).min(self.world.now + GATE_LOOK)))
-            }
+            // Nobody shall be asked to approve what holds no longer.
+            Tally::Waiting { .. } => match self.voided(segment, plan)? {
+                Some(why) => {
+                    self.rule_out(act)?;
+                    self.plan_segment(index, segment, &why)
+                }
+                None => {
+                    let progress = self.draft.progress.clone();
+                    self.say_waiting(&progress, &gate, plan);
+                    Ok(self.wait_until(expires.min(deadline).min(self.world.now + GATE_LOOK)))
+                }
+            },
         };
         Err(either(decision))
+    }
+
+    /// What must be read to judge whether a plan still holds.
+    fn looks_of(&self, segment: &Segment<'_>, plan: &Plan) -> Vec<Query> {
+        let context = self.context(plan.planned_at.0);
+        let mut queries = Vec::new();
+        for (step, _) in changes(segment, plan) {
+            queries.extend(action::look(&step.action, &context).into_iter().filter(|q| !queries.contains(q)).collect::<Vec<_>>());
+        }
+        queries
+    }
+
+    /// Why a plan holds no longer, judged by all of its effects: nothing is begun under a plan of which a part is void.
+    fn voided(&self, segment: &Segment<'_>, plan: &Plan) -> Flow<Option<String>> {
+        self.require(&self.looks_of(segment, plan))?;
+        let context = self.context(plan.planned_at.0);
+        for (step, planned) in changes(segment, plan) {
+            let object = action::object_of(&step.action).and_then(|object| self.world.seen.object(&object).ok());
+            if object.and_then(action::token_of) == Some(planned.token.as_str()) {
+                continue; // Done already, before this process knew.
+            }
+            if let Ok(Some(why)) = action::void(&step.action, &context, planned, &self.world.seen) {
+                return Ok(Some(why));
+            }
+        }
+        Ok(None)
     }
 
     /// What people are told while they are waited for.
