@@ -107,7 +107,7 @@ spec:
   steps:
   - name: scale-out
     gate: on-call
-    timeout: 12s
+    timeout: 20s
     scale: {target: {kind: Deployment, name: checkout}, replicas: 6}
 ",
     ..SCALE
