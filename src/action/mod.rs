@@ -20,6 +20,7 @@ use serde_json::{Map, Value};
 
 pub use effect::{Change, Effect, Fence, pointer_token};
 pub use rights::{Right, rights};
+pub(crate) use observe::obstacle;
 pub use observe::{Answer, AutoscalerFacts, ObjectRef, Query, ScalePaths, Seen, token_of, version_of};
 
 use crate::api::run::{Evidence, Holds, PlannedStep, SeenVersion, Target, Undo};

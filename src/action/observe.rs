@@ -195,7 +195,7 @@ impl Seen {
 }
 
 /// An answer that is not the wanted one, as an obstacle.
-pub(super) fn obstacle(answer: &Answer, doing: &str) -> Obstacle {
+pub(crate) fn obstacle(answer: &Answer, doing: &str) -> Obstacle {
     match answer {
         Answer::Forbidden(message) => refused(
             reason::PERMISSION_MISSING,

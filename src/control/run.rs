@@ -14,7 +14,7 @@ use super::{Context, PassError, again, apis, watch};
 use crate::action::{Answer, Query, Seen};
 use crate::api::{Approval, RunbookRun};
 use crate::perform::{self, Journalled, read_journal};
-use crate::plan::{self, Decision, Memory, Reply, Sent, World};
+use crate::plan::{self, Decision, Memory, World};
 use crate::record;
 
 /// More turns than any pass needs.
@@ -136,14 +136,13 @@ impl<'a> Pass<'a> {
             }
             Decision::Act(effect) => {
                 let token = effect.token.clone();
-                let sent = Sent { effect: (*effect).clone(), at: perform::now(), reply: Reply::Ambiguous("there was no answer".to_owned()) };
                 // Remembered before it is sent: whatever happens to this task, nobody takes it for never sent.
-                self.world.memory.sent.insert(token.clone(), sent.clone());
+                self.world.memory.sending(&effect, perform::now());
                 self.context.recall.keep(&self.uid, &self.world.memory);
                 let reply = performer.act(&self.namespace, &self.service_account(), &effect).await;
                 tracing::info!(run = %self.name, namespace = %self.namespace, action = %token, target = %effect.target.display(), ?reply, "acted");
                 self.context.metrics.acted(&reply);
-                self.world.memory.sent.insert(token, Sent { reply, ..sent });
+                self.world.memory.answered(&token, reply);
             }
             Decision::Record(record) => {
                 record::create(performer.client(), &record).await?;

@@ -1,12 +1,13 @@
 //! Acting: the last live look, and the one conditional write.
 
-use super::journal::{self, Segment};
+use serde_json::Value;
+
 use super::memory::{Reply, Sent};
-use super::pass::{Flow, Pass};
+use super::pass::{Flow, Pass, either};
 use super::settle::Act;
 use super::{Decision, GATE_LOOK, LATE_COPIES, RETRY, SOON, ballot};
-use crate::action::{self, Answer, Query, token_of, version_of};
-use crate::api::run::{CountedVote, Phase, Plan, PlannedStep, Result, SeenVersion, Verified};
+use crate::action::{self, Answer, Effect, Obstacle, Query, token_of, version_of};
+use crate::api::run::{Phase, Result, SeenVersion, Verified};
 use crate::api::{ABORT_ANNOTATION, SETTLE_ANNOTATION, SETTLE_BY_ANNOTATION, Step};
 
 /// Whether an intent whose token is not on the target may have been acted on.
@@ -19,90 +20,90 @@ enum Certainty {
 }
 
 impl Pass<'_> {
-    /// The step's act, after its gate.
-    #[allow(clippy::too_many_arguments)]
-    pub fn act(
-        &mut self,
-        index: usize,
-        segment: &Segment<'_>,
-        step: &Step,
-        planned: &PlannedStep,
-        key: &str,
-        plan: &Plan,
-        votes: Vec<CountedVote>,
-    ) -> Flow {
-        let act = Act { step, planned, plan: key.to_owned(), intent_at: plan.planned_at.clone(), votes };
-        match self.send(&act)? {
-            Attempt::Decided(decision) => Ok(decision),
-            Attempt::Void(why) => self.plan_segment(index, segment, &why),
-        }
-    }
-
     /// Sends the act, unless something is in its way. The order of the questions is the order of their weight.
     pub fn send(&mut self, act: &Act<'_>) -> Flow<Attempt> {
         let Act { step, planned, .. } = act;
         let sent = self.world.memory.sent.get(&planned.token).cloned();
-        if let Some(Sent { effect, at, reply: Reply::Landed }) = &sent {
+        if let Some(Sent { effect, at, reply: Reply::Landed, .. }) = &sent {
             return self.landed(act, effect, *at).map(Attempt::Decided);
         }
         let context = self.context(act.intent_at.0);
         let mut queries = vec![Query::Journal, Query::Brake, Query::Guards];
         queries.extend(action::look(&step.action, &context));
         self.require(&queries)?;
+
+        // What has been done is read back and journalled, whatever keeps us from doing more.
+        let object = self.target(act).cloned();
+        if object.as_ref().is_ok_and(|object| token_of(object) == Some(planned.token.as_str())) {
+            return self.found_done(act).map(Attempt::Decided);
+        }
         self.check_guards(step)?;
         self.check_brake(step)?;
-
-        let Some(reference) = action::object_of(&step.action) else {
-            return Ok(Attempt::Void("it names no object".to_owned()));
+        let object = match object {
+            Ok(object) => object,
+            Err(obstacle) => {
+                let (reason, sentence) = self.surmount(step, obstacle)?;
+                self.rule_out_late_copies(act, &sentence)?;
+                let decision = if self.nothing_sent(act) { self.refuse(act, reason, &sentence) } else { self.ask_a_person(act) };
+                return decision.map(Attempt::Decided);
+            }
         };
-        let object = match self.world.seen.object(&reference) {
-            Ok(object) => object.clone(),
+        if self.certainty(act, &version_of(&object)) == Certainty::Unclear {
+            return self.ask_a_person(act).map(Attempt::Decided);
+        }
+        self.check_holder(step, token_of(&object))?;
+        let context = self.context(act.intent_at.0);
+        let effect = match action::void(&step.action, &context, planned, &self.world.seen) {
+            Ok(Some(why)) => return Ok(Attempt::Void(why)),
+            Ok(None) => action::effect(&step.action, &context, planned, &self.world.seen),
+            Err(obstacle) => Err(obstacle),
+        };
+        let effect = match effect {
+            Ok(effect) => effect,
             Err(obstacle) => {
                 let (reason, sentence) = self.surmount(step, obstacle)?;
                 self.rule_out_late_copies(act, &sentence)?;
                 return self.refuse(act, reason, &sentence).map(Attempt::Decided);
             }
         };
-        if token_of(&object) == Some(planned.token.as_str()) {
-            return self.found_done(act).map(Attempt::Decided);
-        }
-        if self.certainty(act, &version_of(&object)) == Certainty::Unclear {
-            return self.ask_a_person(act).map(Attempt::Decided);
-        }
-        self.check_holder(step, token_of(&object))?;
-        let context = self.context(act.intent_at.0);
-        match action::void(&step.action, &context, planned, &self.world.seen) {
-            Ok(None) => {}
-            Ok(Some(why)) => return Ok(Attempt::Void(why)),
-            Err(obstacle) => {
-                let (reason, sentence) = self.surmount(step, obstacle)?;
-                return self.refuse(act, reason, &sentence).map(Attempt::Decided);
-            }
-        }
-        let effect = match action::effect(&step.action, &context, planned, &self.world.seen) {
-            Ok(effect) => effect,
-            Err(obstacle) => {
-                let (reason, sentence) = self.surmount(step, obstacle)?;
-                return self.refuse(act, reason, &sentence).map(Attempt::Decided);
-            }
-        };
         if effect.before == effect.after {
             return self.already(act, &effect).map(Attempt::Decided);
         }
-        if let Some(Sent { effect: earlier, reply: Reply::Refused { code, message }, .. }) = &sent {
-            // What was tested has not changed, so it was no lost race: the API server will not have it.
-            if earlier.patch == effect.patch && !matches!(code, 409 | 429) {
-                let reason = if *code == 403 { action::reason::PERMISSION_MISSING } else { action::reason::WRITE_REFUSED };
-                return self.refuse(act, reason, message).map(Attempt::Decided);
-            }
-            if *code == 429 {
-                let until = self.world.now + RETRY;
-                if self.world.memory.sent.get(&planned.token).is_some_and(|s| self.world.now.duration_since(s.at) < RETRY) {
-                    return Ok(Attempt::Decided(Decision::Wait { until: Some(until), holding: None }));
-                }
-            }
+        if let Some(sent) = &sent {
+            self.heed(act, sent, &effect)?;
         }
         Ok(Attempt::Decided(Decision::Act(Box::new(effect))))
+    }
+
+    /// The target as read in this pass.
+    fn target(&self, act: &Act<'_>) -> std::result::Result<&Value, Obstacle> {
+        match action::object_of(&act.step.action) {
+            Some(reference) => self.world.seen.object(&reference),
+            None => Err(action::refused(action::reason::INVALID, "it names no object")),
+        }
+    }
+
+    /// What an earlier send has taught. A refusal is final where nothing that was tested has changed since; after a lost
+    /// race the act is sent at once; anything else is sent again, but not too soon.
+    fn heed(&mut self, act: &Act<'_>, sent: &Sent, effect: &Effect) -> Flow<()> {
+        let same = sent.effect.patch == effect.patch;
+        let why = match &sent.reply {
+            Reply::Refused { code, message } if same && !matches!(code, 409 | 429) => {
+                let reason = if *code == 403 { action::reason::PERMISSION_MISSING } else { action::reason::WRITE_REFUSED };
+                self.rule_out_late_copies(act, message)?;
+                return Err(either(self.refuse(act, reason, message)));
+            }
+            Reply::Refused { code, .. } if !same && *code != 429 => return Ok(()),
+            Reply::Landed => return Ok(()),
+            Reply::Refused { message: why, .. } | Reply::Ambiguous(why) => why,
+        };
+        let again = sent.at + RETRY;
+        if self.world.now >= again {
+            return Ok(());
+        }
+        let (progress, abort) = (self.progress(act.step), self.abort_command());
+        self.say(Phase::Acting, &progress, &format!("the API server: {why}; it is tried again"), vec![abort]);
+        Err(self.wait_until(again))
     }
 
     /// Whether the intent may have been acted on, seeing that its token is not on the target.
@@ -111,48 +112,46 @@ impl Pass<'_> {
             if then.generation.is_some() { then.generation == now.generation } else { then.resource_version == now.resource_version }
         };
         let nothing = match self.world.memory.sent.get(&act.planned.token) {
-            // A landed act whose token is gone was overwritten; nobody acts again.
-            Some(Sent { reply: Reply::Landed, .. }) => false,
-            Some(Sent { reply: Reply::Refused { .. }, .. }) => true,
+            Some(sent) if sent.was_refused() => true,
             // As at the send: it has not landed, and the same patch may be sent again, since at most one can pass.
-            Some(Sent { reply: Reply::Ambiguous(_), effect, .. }) => unchanged_since(&effect.seen),
+            Some(Sent { effect, .. }) => unchanged_since(&effect.seen),
             // Nobody can have acted before this process knew of it; or else nothing has changed since it was planned.
             None => self.world.memory.untouched.contains(&act.planned.token) || unchanged_since(&act.planned.seen),
         };
         if nothing { Certainty::NothingLanded } else { Certainty::Unclear }
     }
 
-    /// Before a run that may have acted is declared over: the target is read, and a request that is still on its way gets
-    /// the time that the API server itself would give it.
-    pub fn rule_out(&mut self, index: usize, step: &Step, attempt: i32) -> Flow<()> {
-        let draft = self.draft.clone();
-        let Some((key, _, plan)) = journal::plan_of(&draft, index) else { return Ok(()) };
-        let Some(planned) = plan.steps.iter().find(|p| p.step == step.name && p.attempt == attempt) else { return Ok(()) };
-        let act = Act { step, planned, plan: key, intent_at: plan.planned_at.clone(), votes: Vec::new() };
-        if !step.action.changes() || self.nothing_sent(&act) {
+    /// Before a plan that may have been acted on is given up, or its run declared over: the target is read, and a request
+    /// that is still on its way gets the time that the API server itself would give it.
+    pub fn rule_out(&mut self, act: &Act<'_>) -> Flow<()> {
+        if !act.step.action.changes() || self.nothing_sent(act) {
             return Ok(());
         }
-        let context = self.context(act.intent_at.0);
+        if let Some(Sent { effect, at, reply: Reply::Landed, .. }) = self.world.memory.sent.get(&act.planned.token).cloned() {
+            return Err(either(self.landed(act, &effect, at)));
+        }
         let mut queries = vec![Query::Journal];
-        queries.extend(action::look(&step.action, &context));
+        queries.extend(action::look(&act.step.action, &self.context(act.intent_at.0)));
         self.require(&queries)?;
-        let Some(object) = action::object_of(&step.action).and_then(|o| self.world.seen.object(&o).ok().cloned()) else {
-            return self.rule_out_late_copies(&act, "the target cannot be read");
+        let unclear = match self.target(act).cloned() {
+            Ok(object) if token_of(&object) == Some(act.planned.token.as_str()) => return Err(either(self.found_done(act))),
+            Ok(object) => {
+                self.rule_out_late_copies(act, "it may still arrive")?;
+                self.certainty(act, &version_of(&object)) == Certainty::Unclear
+            }
+            Err(obstacle) => {
+                let (_, sentence) = self.surmount(act.step, obstacle)?;
+                self.rule_out_late_copies(act, &sentence)?;
+                true
+            }
         };
-        if token_of(&object) == Some(act.planned.token.as_str()) {
-            return Err(self.found_done(&act).unwrap_or_else(|early| early));
-        }
-        self.rule_out_late_copies(&act, "it may still arrive")?;
-        match self.certainty(&act, &version_of(&object)) {
-            Certainty::NothingLanded => Ok(()),
-            Certainty::Unclear => Err(self.ask_a_person(&act).unwrap_or_else(|early| early)),
-        }
+        if unclear { Err(either(self.ask_a_person(act))) } else { Ok(()) }
     }
 
-    /// Whether this process knows that nothing was ever sent for this intent, by anybody.
+    /// Whether this process knows that nothing was ever sent for this intent, by anybody, that may still arrive.
     fn nothing_sent(&self, act: &Act<'_>) -> bool {
         match self.world.memory.sent.get(&act.planned.token) {
-            Some(Sent { reply, .. }) => matches!(reply, Reply::Refused { .. }),
+            Some(sent) => sent.was_refused(),
             None => self.world.memory.untouched.contains(&act.planned.token),
         }
     }
@@ -233,12 +232,12 @@ impl Pass<'_> {
             let by = self.annotation(SETTLE_BY_ANNOTATION).unwrap_or("a person").to_owned();
             let (said, why) = word.split_once(char::is_whitespace).unwrap_or((word.as_str(), ""));
             let message = format!("whether {target} was changed could not be read back; {by} said {said}: {}", why.trim());
-            return if said == "done" {
-                Ok(self.write_outcome(act, Result::Unknown, &message, None, None))
-            } else {
-                self.write_outcome(act, Result::Unknown, &message, None, None);
-                self.settle(act, Verified::No, &message, Vec::new())
-            };
+            match said {
+                "done" => return Ok(self.write_outcome(act, Result::Unknown, &message, None, None)),
+                "not-done" => return self.not_done(act, &message),
+                // The API server refuses any other word; a wrong guess here would be a second act.
+                _ => {}
+            }
         }
         if used && self.annotation(ABORT_ANNOTATION).is_some() {
             let message = format!("whether {target} was changed could not be read back, and the run was stopped");
@@ -247,11 +246,15 @@ impl Pass<'_> {
         }
         let (progress, mut commands) = (self.progress(act.step), self.target_commands(act));
         let (namespace, name) = (self.namespace().to_owned(), self.name().to_owned());
-        if !used {
+        let how = if used {
+            commands.push(self.abort_command());
+            "the word settle has been used on this run, so look, then stop it"
+        } else {
             commands.push(format!("kubectl annotate rbr -n {namespace} {name} settle=\"done WHY\""));
             commands.push(format!("kubectl annotate rbr -n {namespace} {name} settle=\"not-done WHY\""));
-        }
-        let text = format!("a person: whether \"{}\" took place could not be read back from {target}; look, then settle it", act.planned.summary);
+            "look, then settle it"
+        };
+        let text = format!("a person: whether \"{}\" took place could not be read back from {target}; {how}", act.planned.summary);
         self.say(Phase::NeedsHuman, &progress, &text, commands);
         Ok(self.wait(GATE_LOOK))
     }

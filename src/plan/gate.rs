@@ -1,8 +1,9 @@
 //! Gates: counting votes, and what people are told while a gate is closed.
 
 use super::journal::{self, Segment};
-use super::pass::{Flow, Pass};
+use super::pass::{Flow, Pass, either};
 use super::segment::{BALLOTS_RAN_OUT, later};
+use super::settle::Act;
 use super::{Decision, GATE_LOOK, Retirement, ballot};
 use crate::action::{self, Answer, Query};
 use crate::api::approval::{Approval, BallotState};
@@ -63,11 +64,11 @@ pub(super) fn tally<'a>(run: &RunbookRun, plan: &Plan, ballots: impl Iterator<It
 
 impl Pass<'_> {
     /// The votes that open the gate before this plan, or what is to be done until there are enough.
-    pub fn open_gate(&mut self, index: usize, segment: &Segment<'_>, key: &str, plan: &Plan) -> Flow<Vec<CountedVote>> {
+    pub fn open_gate(&mut self, index: usize, segment: &Segment<'_>, plan: &Plan, act: &Act<'_>) -> Flow<Vec<CountedVote>> {
         let gate = plan.gate.as_deref().and_then(|name| self.frozen.gates.iter().find(|g| g.name == name)).cloned();
         let Some(gate) = gate else { return Ok(Vec::new()) };
-        if journal::is_bound(&self.draft, key) {
-            return Ok(self.bound_votes(key));
+        if let Some(votes) = journal::bound_votes(&self.draft, &act.plan) {
+            return Ok(votes.to_vec());
         }
         let mut verdict = tally(self.run, plan, self.ballots.iter().copied());
         let mut queries = vec![Query::Journal];
@@ -75,31 +76,36 @@ impl Pass<'_> {
             // All in one go: nothing but these reads stands between the approval and the act.
             queries.extend([Query::Brake, Query::Guards]);
             queries.extend(self.access_queries(votes));
-            for step in segment.steps.iter().filter(|s| plan.steps.first().is_some_and(|p| p.step == s.name)) {
-                queries.extend(action::look(&step.action, &self.context(plan.planned_at.0)));
-            }
+            queries.extend(action::look(&act.step.action, &self.context(plan.planned_at.0)));
         }
         self.require(&queries)?;
         self.housekeeping(index)?;
-        self.ask_missing(key, plan, &gate)?;
-        if let Tally::Quorum(votes) = &verdict
-            && let Some(why) = self.lost_rights(votes)
-        {
-            return Err(self.plan_segment(index, segment, &why).unwrap_or_else(|early| early));
-        }
+        self.ask_missing(&act.plan, plan, &gate)?;
         let expires = plan.expires_at.as_ref().map_or(self.world.now, |at| at.0);
         let deadline = later(plan.gate_since.0, gate.timeout.seconds());
-        if self.world.now >= expires
-            && let Tally::Quorum(_) = verdict
-        {
-            // A vote binds only while its ballot is valid: an outage cannot make an old vote look fresh.
-            verdict = Tally::Waiting { have: 0, empty: 0, void: Vec::new() };
+        let mut nobody = "nobody decided";
+        if let Tally::Quorum(votes) = &verdict {
+            let votes = votes.clone();
+            if self.world.now >= expires {
+                // A vote binds only while its ballot is valid: an outage cannot make an old vote look fresh. But somebody
+                // may have acted while it was, and may not have lived to say so.
+                self.rule_out(act)?;
+                nobody = "it was approved, but could not be done before the ballots ran out,";
+                verdict = Tally::Waiting { have: 0, empty: 0, void: Vec::new() };
+            } else if let Some(why) = self.lost_rights(act, &votes)? {
+                self.rule_out(act)?;
+                return Err(either(self.plan_segment(index, segment, &why)));
+            }
         }
         let decision = match verdict {
             Tally::Quorum(votes) => return Ok(votes),
-            Tally::Denied { by, why } => self.finish(Phase::Denied, "Denied", &format!("{by} said no: {why}")),
+            Tally::Denied { by, why } => {
+                let by = if by.is_empty() { "somebody" } else { by.as_str() };
+                let why = if why.is_empty() { "no reason given" } else { why.as_str() };
+                self.finish(Phase::Denied, "Denied", &format!("{by} said no: {why}"))
+            }
             Tally::Waiting { .. } if self.world.now >= deadline => {
-                self.finish(Phase::Expired, "NobodyDecided", &format!("nobody decided at gate {} within {}", gate.name, gate.timeout))
+                self.finish(Phase::Expired, "NobodyDecided", &format!("{nobody} at gate {} within {}", gate.name, gate.timeout))
             }
             Tally::Waiting { .. } if self.world.now >= expires => self.plan_segment(index, segment, BALLOTS_RAN_OUT),
             Tally::Waiting { empty: 0, void, .. } => self.plan_segment(index, segment, &void.join("; ")),
@@ -109,7 +115,7 @@ impl Pass<'_> {
                 Ok(self.wait_until(expires.min(deadline).min(self.world.now + GATE_LOOK)))
             }
         };
-        Err(decision.unwrap_or_else(|early| early))
+        Err(either(decision))
     }
 
     /// What people are told while they are waited for.
@@ -133,12 +139,6 @@ impl Pass<'_> {
         self.say(Phase::Waiting, progress, &text, commands);
     }
 
-    /// The votes under which an earlier step of the plan was done.
-    fn bound_votes(&self, plan: &str) -> Vec<CountedVote> {
-        let mut outcomes = self.draft.steps.values().filter_map(|entry| entry.outcome.as_ref());
-        outcomes.find(|outcome| outcome.plan == plan).map(|outcome| outcome.approvals.clone()).unwrap_or_default()
-    }
-
     /// Who may still approve? Only where the cluster stamped the voter's groups: without them nobody can tell.
     fn access_queries(&self, votes: &[CountedVote]) -> Vec<Query> {
         let stamped = |vote: &CountedVote| {
@@ -150,13 +150,22 @@ impl Pass<'_> {
         votes.iter().filter_map(stamped).collect()
     }
 
-    fn lost_rights(&self, votes: &[CountedVote]) -> Option<String> {
-        self.access_queries(votes).iter().find_map(|query| match (query, self.world.seen.answer(query)) {
-            (Query::Access { voter, role, .. }, Some(Answer::No(_))) => {
-                Some(format!("{} may no longer approve as {role}", voter.username))
-            }
-            _ => None,
-        })
+    /// Who has lost the right to approve since the vote. What cannot be asked is waited for.
+    fn lost_rights(&mut self, act: &Act<'_>, votes: &[CountedVote]) -> Flow<Option<String>> {
+        for query in self.access_queries(votes) {
+            let Query::Access { voter, role, .. } = &query else { continue };
+            let why = match self.world.seen.answer(&query) {
+                Some(Answer::Yes) => continue,
+                Some(Answer::No(_)) => return Ok(Some(format!("{} may no longer approve as {role}", voter.username))),
+                Some(Answer::Unreadable(why) | Answer::Forbidden(why)) => why.clone(),
+                _ => "no answer".to_owned(),
+            };
+            let text = format!("the API server: whether {} may still approve as {role} cannot be asked: {why}; it is tried again", voter.username);
+            let (progress, abort) = (self.progress(act.step), self.abort_command());
+            self.say(Phase::Waiting, &progress, &text, vec![abort]);
+            return Err(self.wait(super::RETRY));
+        }
+        Ok(None)
     }
 
     /// Ballots of plans that are no longer in force are closed, so that nobody marks them in vain.

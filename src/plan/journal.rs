@@ -1,7 +1,7 @@
 //! Reading the journal: which plan is in force, which step is in hand.
 
 use crate::api::RunbookRunStatus;
-use crate::api::run::{Outcome, Plan, Result, Settled, StepJournal, Verified};
+use crate::api::run::{CountedVote, Outcome, Plan, Result, Settled, StepJournal, Verified};
 use crate::api::step::{NO_GATE, Step};
 
 /// Consecutive steps behind the same gate.
@@ -87,9 +87,10 @@ pub(super) fn state<'a>(status: &'a RunbookRunStatus, step: &str) -> StepState<'
     }
 }
 
-/// Whether a person said that an unknown effect had not taken place: then, and only then, it is tried again.
+/// Whether a person said that an unknown effect had not taken place: then, and only then, it is tried again. Where the
+/// person said that it had, and it was not seen to take hold, the outcome still says that something was changed.
 fn was_not_done(outcome: &Outcome, settled: &Settled) -> bool {
-    outcome.result == Result::Unknown && settled.verified == Verified::No
+    outcome.result == Result::Unknown && !outcome.changed && settled.verified == Verified::No
 }
 
 /// Whether a settled step went as wanted.
@@ -102,21 +103,30 @@ pub(super) fn went_well(outcome: &Outcome, settled: &Settled) -> bool {
     }
 }
 
-/// The newest plan of a segment, with its key and revision.
-pub(super) fn plan_of(status: &RunbookRunStatus, segment: usize) -> Option<(String, usize, &Plan)> {
-    status
-        .plans
-        .iter()
-        .filter_map(|(key, plan)| {
-            let (of, revision) = key.split_once('.')?;
-            (of.parse() == Ok(segment)).then_some((key.clone(), revision.parse::<usize>().ok()?, plan))
-        })
-        .max_by_key(|(_, revision, _)| *revision)
+/// Whether a settled step was passed by, because its condition is false. It is under no plan.
+pub(super) fn was_not_needed(outcome: &Outcome) -> bool {
+    outcome.result == Result::Done && outcome.plan.ends_with(".0")
 }
 
-/// Whether the approval of a plan has been used: something was done under it.
-pub(super) fn is_bound(status: &RunbookRunStatus, plan: &str) -> bool {
-    status.steps.values().any(|entry| entry.outcome.as_ref().is_some_and(|o| o.plan == plan && o.result != Result::Refused))
+/// The plans of a segment, with key and revision.
+pub(super) fn plans_of(status: &RunbookRunStatus, segment: usize) -> impl Iterator<Item = (&str, usize, &Plan)> {
+    status.plans.iter().filter_map(move |(key, plan)| {
+        let (of, revision) = key.split_once('.')?;
+        (of.parse() == Ok(segment)).then_some((key.as_str(), revision.parse().ok()?, plan))
+    })
+}
+
+/// The newest plan of a segment, with its key and revision.
+pub(super) fn plan_of(status: &RunbookRunStatus, segment: usize) -> Option<(&str, usize, &Plan)> {
+    plans_of(status, segment).max_by_key(|(_, revision, _)| *revision)
+}
+
+/// The votes under which something was done under a plan: an approval that has been used stays in force for the rest of
+/// its plan. A check of the plan is no such use: it is judged without anybody's approval.
+pub(super) fn bound_votes<'a>(status: &'a RunbookRunStatus, plan: &str) -> Option<&'a [CountedVote]> {
+    let mut outcomes = status.steps.values().filter_map(|entry| entry.outcome.as_ref());
+    let used = outcomes.find(|o| o.plan == plan && o.result != Result::Refused && !o.approvals.is_empty())?;
+    Some(&used.approvals)
 }
 
 /// The settled entries in the order of their records.

@@ -27,8 +27,25 @@ pub struct Memory {
 impl Memory {
     /// After a write of the journal: what is an intent now and was none before, nobody can have acted on.
     pub fn wrote(&mut self, before: Option<&RunbookRunStatus>, after: &RunbookRunStatus) {
+        // The journal says something new of the check, so it was seen to change: it holds from the next look on.
+        self.holding = None;
         let known: BTreeSet<&str> = before.map(|status| tokens(status).collect()).unwrap_or_default();
         self.untouched.extend(tokens(after).filter(|token| !known.contains(token)).map(str::to_owned));
+    }
+
+    /// Before an act is sent, to be kept before it is: until there is an answer it may have taken place.
+    pub fn sending(&mut self, effect: &Effect, at: Timestamp) {
+        let earlier = self.sent.get(&effect.token);
+        let doubtful = earlier.is_some_and(|sent| sent.doubtful || matches!(sent.reply, Reply::Ambiguous(_)));
+        let reply = Reply::Ambiguous("there was no answer".to_owned());
+        self.sent.insert(effect.token.clone(), Sent { effect: effect.clone(), at, reply, doubtful });
+    }
+
+    /// What came back.
+    pub fn answered(&mut self, token: &str, reply: Reply) {
+        if let Some(sent) = self.sent.get_mut(token) {
+            sent.reply = reply;
+        }
     }
 
     /// After a live read: while a gate is closed, nobody can have acted behind it.
@@ -59,6 +76,16 @@ pub struct Sent {
     pub at: Timestamp,
     /// What came back.
     pub reply: Reply,
+    /// Whether an earlier send of the same token had no definite answer: a refusal of this one says nothing of that one,
+    /// and may be its consequence.
+    pub doubtful: bool,
+}
+
+impl Sent {
+    /// Whether every send of this token was refused, definitely.
+    pub(super) fn was_refused(&self) -> bool {
+        matches!(self.reply, Reply::Refused { .. }) && !self.doubtful
+    }
 }
 
 /// What came back.
@@ -66,7 +93,7 @@ pub struct Sent {
 pub enum Reply {
     /// It took place.
     Landed,
-    /// It was refused and nothing was written: a first, unambiguous send with a definite answer.
+    /// It was refused, and this send wrote nothing.
     Refused {
         /// The HTTP status.
         code: u16,

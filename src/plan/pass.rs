@@ -4,7 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::freeze::{Frozen, freeze};
+use super::act::Attempt;
 use super::journal::{self, Segment, StepState};
+use super::settle::Act;
 use super::{Decision, GATE_LOOK, World, ballot, expression};
 use crate::action::{self, Answer, Obstacle, Query};
 use crate::api::condition::cut;
@@ -24,6 +26,11 @@ pub(super) struct Pass<'a> {
 
 /// A decision, or one that came early.
 pub(super) type Flow<T = Decision> = Result<T, Decision>;
+
+/// The decision, early or not.
+pub(super) fn either(flow: Flow) -> Decision {
+    flow.unwrap_or_else(|early| early)
+}
 
 impl<'a> Pass<'a> {
     /// Takes the run up where it has not been yet.
@@ -54,10 +61,10 @@ impl<'a> Pass<'a> {
                     run.metadata.namespace.as_deref().unwrap_or_default()
                 ),
             )),
-            Some(_) => return Err(Decision::Wait { until: Some(world.now + super::RETRY), holding: None }),
+            Some(other) => return Err(Self::cannot_take_up(run, world, &action::obstacle(other, "read the runbook").to_string())),
         };
         let mut draft = run.status.clone().unwrap_or_default();
-        draft.started_at = Some(MicroTime(world.now));
+        draft.started_at = draft.started_at.or(Some(MicroTime(world.now)));
         draft.observed_generation = run.metadata.generation;
         match frozen {
             Ok(frozen) => {
@@ -71,23 +78,34 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// The runbook cannot be read: people are told, and it is tried again.
+    fn cannot_take_up(run: &RunbookRun, world: &World, why: &str) -> Decision {
+        let mut draft = run.status.clone().unwrap_or_default();
+        draft.waiting_on = cut(&format!("the API server: {why}; it is tried again"), 1024);
+        if run.status.as_ref() == Some(&draft) {
+            Decision::Wait { until: Some(world.now + super::RETRY), holding: None }
+        } else {
+            Decision::Write(Box::new(draft))
+        }
+    }
+
     /// What happens next.
     pub fn decide(&mut self) -> Flow {
         self.records()?;
         let frozen = self.frozen.clone();
         let segments = journal::segments(&frozen.steps);
-        if self.run.spec.mode == Mode::Plan {
-            return self.plan_only(&segments);
-        }
         if self.annotation(ABORT_ANNOTATION).is_some() {
             return self.abort(&segments);
         }
-        let mut passed_over = Vec::new();
+        if self.run.spec.mode == Mode::Plan {
+            return self.plan_only(&segments);
+        }
+        let (mut passed_over, mut not_needed) = (Vec::new(), 0);
         for (index, segment) in segments.iter().enumerate() {
             for step in &segment.steps {
                 match journal::state(&self.draft.clone(), &step.name) {
                     StepState::Untouched { attempt } => return self.advance(index, segment, step, attempt),
-                    StepState::Acted { attempt, outcome } => return self.verify(index, step, attempt, outcome),
+                    StepState::Acted { attempt, outcome } => return self.verify(step, &step.name, attempt, outcome),
                     StepState::Settled { outcome, settled, .. } if !journal::went_well(outcome, settled) => {
                         let why = if outcome.message.is_empty() { settled.message.clone() } else { outcome.message.clone() };
                         let sentence = format!("step {}: {why}", step.name);
@@ -97,38 +115,53 @@ impl<'a> Pass<'a> {
                             OnFailure::Continue => passed_over.push(sentence),
                         }
                     }
-                    StepState::Settled { .. } => {}
+                    StepState::Settled { outcome, .. } => not_needed += usize::from(journal::was_not_needed(outcome)),
                 }
             }
         }
         let steps = frozen.steps.len();
+        let done = match (steps - passed_over.len() - not_needed, not_needed) {
+            (1, 0) if steps == 1 => "the only step is done".to_owned(),
+            (done, 0) if done == steps => format!("all {steps} steps done"),
+            (done, 0) => format!("{done} of {steps} steps done"),
+            (done, not_needed) => format!("{done} of {steps} steps done, {not_needed} not needed"),
+        };
         if passed_over.is_empty() {
-            self.finish(Phase::Succeeded, "AllStepsDone", &format!("all {steps} steps done"))
+            self.finish(Phase::Succeeded, "AllStepsDone", &done)
         } else {
-            let done = steps - passed_over.len();
-            self.finish(Phase::Succeeded, "SomeStepsPassedOver", &format!("{done} of {steps} steps done; passed over: {}", passed_over.join("; ")))
+            self.finish(Phase::Succeeded, "SomeStepsPassedOver", &format!("{done}; passed over: {}", passed_over.join("; ")))
         }
     }
 
     /// The step that nothing has been done about yet.
     fn advance(&mut self, index: usize, segment: &Segment<'_>, step: &Step, attempt: i32) -> Flow {
-        if let Some(why) = self.passed_by(step) {
-            return self.pass_by(index, step, attempt, &why);
+        match self.is_needed(step) {
+            Ok(true) => {}
+            Ok(false) => {
+                let why = format!("not needed: {} is false", step.when.as_deref().unwrap_or_default());
+                return self.pass_by(index, step, attempt, &why);
+            }
+            // Neither taken nor passed by in silence: what follows is for the runbook's onFailure.
+            Err(why) => return self.refuse_unplanned(index, step, attempt, action::reason::INVALID, &why),
         }
         let draft = self.draft.clone();
         let planned = journal::plan_of(&draft, index)
             .and_then(|(key, _, plan)| Some((key, plan, plan.steps.iter().find(|s| s.step == step.name && s.attempt == attempt)?)));
         let Some((key, plan, planned)) = planned else { return self.plan_segment(index, segment, "") };
         if !step.action.changes() {
-            return self.judge(index, step, planned, &key, plan);
+            return self.judge(step, planned, key, plan);
         }
-        let votes = self.open_gate(index, segment, &key, plan)?;
-        self.act(index, segment, step, planned, &key, plan, votes)
+        let mut act = Act { step, planned, plan: key.to_owned(), intent_at: plan.planned_at.clone(), votes: Vec::new() };
+        act.votes = self.open_gate(index, segment, plan, &act)?;
+        match self.send(&act)? {
+            Attempt::Decided(decision) => Ok(decision),
+            Attempt::Void(why) => self.plan_segment(index, segment, &why),
+        }
     }
 
-    /// Why the step is not to be taken, where its condition is false.
-    fn passed_by(&self, step: &Step) -> Option<String> {
-        let when = step.when.as_deref()?;
+    /// Whether the step is to be taken, by its condition; else why nobody can tell.
+    fn is_needed(&self, step: &Step) -> Result<bool, String> {
+        let Some(when) = step.when.as_deref() else { return Ok(true) };
         let earlier = self.frozen.steps.iter().filter_map(|earlier| match journal::state(&self.draft, &earlier.name) {
             StepState::Settled { outcome, settled, .. } => {
                 Some((earlier.name.clone(), serde_json::json!({"ok": journal::went_well(outcome, settled)})))
@@ -137,9 +170,9 @@ impl<'a> Pass<'a> {
         });
         let steps = serde_json::Value::Object(earlier.collect());
         match expression::evaluate(when, &[("params", &self.frozen.parameters), ("steps", &steps)]) {
-            Ok(serde_json::Value::Bool(true)) => None,
-            Ok(_) => Some(format!("not needed: {when} is false")),
-            Err(error) => Some(format!("passed by: {error}")),
+            Ok(serde_json::Value::Bool(needed)) => Ok(needed),
+            Ok(other) => Err(format!("when: {when} gives {other}, not true or false")),
+            Err(error) => Err(format!("when: {error}")),
         }
     }
 
@@ -147,19 +180,38 @@ impl<'a> Pass<'a> {
     fn abort(&mut self, segments: &[Segment<'_>]) -> Flow {
         let why = self.annotation(ABORT_ANNOTATION).unwrap_or_default().to_owned();
         let by = self.annotation(crate::api::ABORT_BY_ANNOTATION).map(|by| format!(" by {by}")).unwrap_or_default();
-        for (index, segment) in segments.iter().enumerate() {
-            for step in &segment.steps {
-                match journal::state(&self.draft.clone(), &step.name) {
-                    StepState::Acted { attempt, outcome } => return self.verify(index, step, attempt, outcome),
-                    StepState::Untouched { attempt } => {
-                        self.rule_out(index, step, attempt)?;
-                        return self.finish(Phase::Aborted, "Aborted", &format!("stopped{by}: {why}"));
+        let draft = self.draft.clone();
+        // Until the step in hand has been met; no later one can have been begun.
+        let mut before_the_step_in_hand = true;
+        let mut untouched = false;
+        for (index, step) in segments.iter().enumerate().flat_map(|(index, segment)| segment.steps.iter().map(move |step| (index, *step))) {
+            match journal::state(&draft, &step.name) {
+                StepState::Acted { attempt, outcome } => return self.verify(step, &step.name, attempt, outcome),
+                StepState::Untouched { attempt } => {
+                    untouched = true;
+                    if std::mem::take(&mut before_the_step_in_hand)
+                        && let Some(act) = Act::planned(&draft, index, step, attempt)
+                    {
+                        self.rule_out(&act)?;
                     }
-                    StepState::Settled { .. } => {}
+                }
+                StepState::Settled { outcome, settled, .. } => {
+                    before_the_step_in_hand &= journal::went_well(outcome, settled) || step.on_failure == OnFailure::Continue;
                 }
             }
+            let undo = journal::undo_name(&step.name);
+            match journal::state(&draft, &undo) {
+                StepState::Acted { attempt, outcome } => return self.verify(step, &undo, attempt, outcome),
+                StepState::Untouched { attempt } => {
+                    if let Some(act) = Act::intended(&draft, step, &undo, attempt) {
+                        self.rule_out(&act)?;
+                    }
+                }
+                StepState::Settled { .. } => {}
+            }
         }
-        self.finish(Phase::Aborted, "Aborted", &format!("stopped{by} after the last step: {why}"))
+        let when = if untouched { "" } else { " after the last step" };
+        self.finish(Phase::Aborted, "Aborted", &format!("stopped{by}{when}: {why}"))
     }
 
     /// What a person has said on the run.

@@ -29,12 +29,8 @@ impl Pass<'_> {
                 StepState::Untouched { attempt } => return self.undo(step, attempt, outcome),
                 StepState::Acted { attempt, outcome: undone } => {
                     let frozen = self.frozen.clone();
-                    let found = frozen.steps.iter().find(|s| s.name == *step);
-                    let (Some(step), Some(planned)) = (found, planned_of(&draft, &name, attempt, &undone.plan)) else {
-                        return Ok(self.wait(super::GATE_LOOK));
-                    };
-                    let act = Act { step, planned, plan: undone.plan.clone(), intent_at: undone.intent_at.clone(), votes: undone.approvals.clone() };
-                    return self.verify_act(&act, undone);
+                    let Some(step) = frozen.steps.iter().find(|s| s.name == *step) else { return Ok(self.wait(super::GATE_LOOK)) };
+                    return self.verify(step, &name, attempt, undone);
                 }
                 StepState::Settled { .. } => {}
             }
@@ -51,9 +47,8 @@ impl Pass<'_> {
         let Some(step) = frozen.steps.iter().find(|s| s.name == step) else { return Ok(self.wait(super::GATE_LOOK)) };
         let name = journal::undo_name(&step.name);
         let draft = self.draft.clone();
-        let intent = draft.steps.get(&journal::key(&name, attempt)).and_then(|entry| entry.intent.as_ref());
-        if let Some(Intent { at, plan, step: planned }) = intent {
-            let act = Act { step, planned, plan: plan.clone(), intent_at: at.clone(), votes: outcome.approvals.clone() };
+        if let Some(act) = Act::intended(&draft, step, &name, attempt) {
+            let act = Act { votes: outcome.approvals.clone(), ..act };
             return match self.send(&act)? {
                 Attempt::Decided(decision) => Ok(decision),
                 Attempt::Void(why) => self.refuse(&act, reason::CHANGED_SINCE, &why),

@@ -1,5 +1,7 @@
 //! Planning a segment: what each step would do, on what it rests, and the digest that people approve.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use serde_json::json;
@@ -21,12 +23,12 @@ impl Pass<'_> {
     /// Plans a segment, or plans it anew because its plan holds no longer, and writes the plan: this is the intent.
     pub fn plan_segment(&mut self, index: usize, segment: &Segment<'_>, because: &str) -> Flow {
         self.require(&[Query::Journal])?;
-        let earlier = journal::plan_of(&self.draft, index).map(|(_, revision, plan)| (revision, plan.gate_since.clone()));
-        let voided = self
-            .draft
-            .plans
-            .values()
-            .filter(|plan| !plan.revised_because.is_empty() && plan.revised_because != BALLOTS_RAN_OUT)
+        let earlier = journal::plan_of(&self.draft, index);
+        let revision = earlier.as_ref().map_or(0, |(_, revision, _)| *revision) + 1;
+        // Where the gate was opened and something done, its wait is over, and another one begins.
+        let since = earlier.filter(|(key, _, _)| journal::bound_votes(&self.draft, key).is_none()).map(|(_, _, plan)| plan.gate_since.clone());
+        let voided = journal::plans_of(&self.draft, index)
+            .filter(|(_, _, plan)| !plan.revised_because.is_empty() && plan.revised_because != BALLOTS_RAN_OUT)
             .count();
         if !because.is_empty() && because != BALLOTS_RAN_OUT && voided >= MOST_VOID_PLANS {
             return self.finish(Phase::Failed, "PlanVoid", &format!("planned {} times, and void each time; last: {because}", voided + 1));
@@ -43,10 +45,10 @@ impl Pass<'_> {
             }
         }
         let gate = segment.gate.and_then(|name| self.frozen.gates.iter().find(|g| g.name == name)).cloned();
-        let plan = self.plan(steps, gate.as_ref(), because, earlier.as_ref().map(|(_, since)| since.clone()));
+        let plan = self.plan(steps, gate.as_ref(), because, since);
         let first = segment.steps.iter().find(|s| plan.steps.first().is_some_and(|p| p.step == s.name));
         let progress = first.map(|step| self.progress(step)).unwrap_or_default();
-        let key = format!("{index}.{}", earlier.map_or(0, |(revision, _)| revision) + 1);
+        let key = format!("{index}.{revision}");
         match &gate {
             Some(gate) => self.say_waiting(&progress, gate, &plan),
             None => {
@@ -61,6 +63,8 @@ impl Pass<'_> {
 
     /// Mode `Plan`: every segment is planned, then the run ends.
     pub fn plan_only(&mut self, segments: &[Segment<'_>]) -> Flow {
+        // Into the draft only when all are made: a plan that has been written stays, and these are made anew in each pass.
+        let mut plans = BTreeMap::new();
         for (index, segment) in segments.iter().enumerate() {
             let mut steps = Vec::new();
             for step in &segment.steps {
@@ -68,6 +72,7 @@ impl Pass<'_> {
                     Ok(planned) => steps.push(planned),
                     Err(obstacle) => {
                         let (reason, sentence) = self.surmount(step, obstacle)?;
+                        self.draft.plans = plans;
                         return self.finish(Phase::Failed, reason, &format!("step {}: {sentence}", step.name));
                     }
                 }
@@ -75,8 +80,9 @@ impl Pass<'_> {
             let gate = segment.gate.and_then(|name| self.frozen.gates.iter().find(|g| g.name == name)).cloned();
             let mut plan = self.plan(steps, gate.as_ref(), "", None);
             plan.ballots.clear();
-            self.draft.plans.insert(format!("{index}.1"), plan);
+            plans.insert(format!("{index}.1"), plan);
         }
+        self.draft.plans = plans;
         let summary = self.draft.plans.values().map(|plan| plan.summary.as_str()).collect::<Vec<_>>().join("; ");
         self.finish(Phase::Succeeded, "PlanOnly", &format!("only planned: {summary}"))
     }

@@ -14,7 +14,7 @@ use crate::api::run::{
     CountedVote, Evidence, Outcome, Phase, Plan, PlannedStep, Result, Settled, Target, Verified,
 };
 use crate::api::step::Action;
-use crate::api::{ABORT_ANNOTATION, Step};
+use crate::api::{ABORT_ANNOTATION, RunbookRunStatus, Step};
 
 /// An act: an intent, with the approval under which it stands.
 pub(super) struct Act<'a> {
@@ -28,6 +28,21 @@ pub(super) struct Act<'a> {
     pub intent_at: MicroTime,
     /// The votes that opened the gate.
     pub votes: Vec<CountedVote>,
+}
+
+impl<'a> Act<'a> {
+    /// What the newest plan of the segment intends for the step, if it is in it.
+    pub fn planned(status: &'a RunbookRunStatus, segment: usize, step: &'a Step, attempt: i32) -> Option<Self> {
+        let (key, _, plan) = journal::plan_of(status, segment)?;
+        let planned = plan.steps.iter().find(|p| p.step == step.name && p.attempt == attempt)?;
+        Some(Self { step, planned, plan: key.to_owned(), intent_at: plan.planned_at.clone(), votes: Vec::new() })
+    }
+
+    /// An intent that stands in the journal beside the plans, if there is one: of an undo.
+    pub fn intended(status: &'a RunbookRunStatus, step: &'a Step, name: &str, attempt: i32) -> Option<Self> {
+        let intent = status.steps.get(&journal::key(name, attempt))?.intent.as_ref()?;
+        Some(Self { step, planned: &intent.step, plan: intent.plan.clone(), intent_at: intent.at.clone(), votes: Vec::new() })
+    }
 }
 
 impl Pass<'_> {
@@ -72,12 +87,23 @@ impl Pass<'_> {
     /// The target is as wanted already: nothing is written, and it is not ours to undo.
     pub fn already(&mut self, act: &Act<'_>, effect: &Effect) -> Flow {
         let message = format!("{} was already as wanted; nothing was written", act.planned.target.display());
-        self.write_outcome(act, Result::Done, &message, Some(effect), None);
+        Ok(self.write_unchanged(act, Result::Done, &message, Some(effect)))
+    }
+
+    /// A person says that it did not take place: it is settled, and it is tried again as another attempt.
+    pub fn not_done(&mut self, act: &Act<'_>, message: &str) -> Flow {
+        self.write_unchanged(act, Result::Unknown, message, None);
+        self.settle(act, Verified::No, message, Vec::new())
+    }
+
+    /// Notes an outcome of which nothing is in place.
+    fn write_unchanged(&mut self, act: &Act<'_>, result: Result, message: &str, effect: Option<&Effect>) -> Decision {
+        self.write_outcome(act, result, message, effect, None);
         if let Some(outcome) = self.entry(act).outcome.as_mut() {
             outcome.changed = false;
             outcome.undo = None;
         }
-        Ok(Decision::Write(Box::new(self.draft.clone())))
+        Decision::Write(Box::new(self.draft.clone()))
     }
 
     /// It is refused, with nothing written.
@@ -97,11 +123,7 @@ impl Pass<'_> {
     pub fn pass_by(&mut self, index: usize, step: &Step, attempt: i32, why: &str) -> Flow {
         let (planned, plan) = self.unplanned(index, step, attempt, "passed by");
         let act = Act { step, planned: &planned, plan, intent_at: MicroTime(self.world.now), votes: Vec::new() };
-        self.write_outcome(&act, Result::Done, why, None, None);
-        if let Some(outcome) = self.entry(&act).outcome.as_mut() {
-            outcome.changed = false;
-            outcome.undo = None;
-        }
+        self.write_unchanged(&act, Result::Done, why, None);
         self.settle(&act, Verified::NotApplicable, "", Vec::new())
     }
 
@@ -137,9 +159,9 @@ impl Pass<'_> {
     }
 
     /// An act that is journalled and not settled: has it taken hold?
-    pub fn verify(&mut self, _: usize, step: &Step, attempt: i32, outcome: &Outcome) -> Flow {
+    pub fn verify(&mut self, step: &Step, name: &str, attempt: i32, outcome: &Outcome) -> Flow {
         let draft = self.draft.clone();
-        let Some(planned) = planned_of(&draft, &step.name, attempt, &outcome.plan) else {
+        let Some(planned) = planned_of(&draft, name, attempt, &outcome.plan) else {
             return Ok(self.wait(super::GATE_LOOK));
         };
         let act = Act {
@@ -185,7 +207,7 @@ impl Pass<'_> {
     }
 
     /// A check: is it true, and does it stay true?
-    pub fn judge(&mut self, _: usize, step: &Step, planned: &PlannedStep, key: &str, plan: &Plan) -> Flow {
+    pub fn judge(&mut self, step: &Step, planned: &PlannedStep, key: &str, plan: &Plan) -> Flow {
         let Action::Check(check) = &step.action else { return Ok(self.wait(SOON)) };
         self.require(&action::look(&step.action, &self.context(plan.planned_at.0)))?;
         let act = Act { step, planned, plan: key.to_owned(), intent_at: plan.planned_at.clone(), votes: Vec::new() };
@@ -200,8 +222,13 @@ impl Pass<'_> {
                     self.write_outcome(&act, Result::Done, "", None, None);
                     return self.settle(&act, Verified::Yes, &message, evidence);
                 }
-                let next = until.min(self.world.now + super::RETRY);
-                return Ok(Decision::Wait { until: Some(next), holding: Some((step.name.clone(), since)) });
+                let hold_for = check.hold_for.as_ref().map(ToString::to_string).unwrap_or_default();
+                let (progress, abort) = (self.progress(step), self.abort_command());
+                self.say(Phase::Verifying, &progress, &format!("{} to stay true for {hold_for}", check.that), vec![abort]);
+                return Ok(match self.wait_until(until.min(self.world.now + super::RETRY)) {
+                    Decision::Wait { until, .. } => Decision::Wait { until, holding: Some((step.name.clone(), since)) },
+                    write => write,
+                });
             }
             Ok(Verdict::NotYet(message, evidence)) => (message, evidence),
             Err(obstacle) => {
@@ -292,7 +319,7 @@ impl Pass<'_> {
 }
 
 /// The intent of an attempt: its own, or the plan's.
-pub(super) fn planned_of<'a>(status: &'a crate::api::RunbookRunStatus, step: &str, attempt: i32, plan: &str) -> Option<&'a PlannedStep> {
+pub(super) fn planned_of<'a>(status: &'a RunbookRunStatus, step: &str, attempt: i32, plan: &str) -> Option<&'a PlannedStep> {
     if let Some(intent) = status.steps.get(&journal::key(step, attempt)).and_then(|entry| entry.intent.as_ref()) {
         return Some(&intent.step);
     }
