@@ -126,7 +126,8 @@ fn run_variables(run: &RunbookRun) -> Value {
 fn resolve(runbook: &Runbook, parameters: Value, run: &Value, cluster: &Cluster, now: Timestamp) -> Result<Frozen, Unfit> {
     consistent(&runbook.spec)?;
     let variables = [("params", &parameters), ("run", run)];
-    let steps = runbook.spec.steps.iter().map(|step| fill_in(step, &variables)).collect::<Result<_, _>>()?;
+    let steps: Vec<Step> = runbook.spec.steps.iter().map(|step| fill_in(step, &variables)).collect::<Result<_, _>>()?;
+    steps.iter().try_for_each(selects)?;
     Ok(Frozen {
         schema_version: SCHEMA_VERSION,
         at: MicroTime(now),
@@ -140,6 +141,28 @@ fn resolve(runbook: &Runbook, parameters: Value, run: &Value, cluster: &Cluster,
         gates: runbook.spec.gates.clone(),
         steps,
     })
+}
+
+/// Whether a step names what it is about, once its expressions are filled in: nothing else checks what a parameter holds.
+/// To the API server an empty name is the list of all, and a slash leads somewhere else.
+fn selects(step: &Step) -> Result<(), Unfit> {
+    let (object, others): (&str, Vec<(&str, &str)>) = match &step.action {
+        Action::Scale(scale) => (&scale.target.name, Vec::new()),
+        Action::Restart(restart) => (&restart.target.name, Vec::new()),
+        Action::Check(check) => (&check.object.name, Vec::new()),
+        Action::Disable(disable) => match (&disable.config_map, &disable.feature_flag) {
+            (Some(map), _) => (&map.name, vec![("flag", &disable.flag), ("key", &map.key)]),
+            (None, resource) => (resource.as_ref().map_or("", |r| r.name.as_str()), vec![("flag", &disable.flag)]),
+        },
+    };
+    if let Some((what, _)) = others.iter().find(|(_, text)| text.trim().is_empty()) {
+        return Err(Unfit::Contradiction(format!("step {:?} names no {what}: what is empty selects nothing, and never all", step.name)));
+    }
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
+    if object.is_empty() || matches!(object, "." | "..") || !object.chars().all(fits) {
+        return Err(Unfit::Contradiction(format!("step {:?} names the object {object:?}, which is no name of an object", step.name)));
+    }
+    Ok(())
 }
 
 /// The step with its expressions filled in. A check's own expression is no template and stays.
