@@ -18,7 +18,7 @@ use crate::api::action_record::Cluster;
 use crate::api::{ActionRecord, Approval, Runbook, RunbookRun};
 use crate::control::{self, Context, Recall};
 use crate::metrics::Metrics;
-use crate::perform::{Identities, Performer};
+use crate::perform::Performer;
 use crate::plan::Operator;
 use crate::{http, perform};
 
@@ -37,9 +37,6 @@ pub struct OperatorArgs {
     /// The operator's own namespace, where the Lease and the global brake are.
     #[arg(long, env = "FIRSTAID_OPERATOR_NAMESPACE", default_value = "firstaid-system")]
     operator_namespace: String,
-    /// The operator's own ServiceAccount.
-    #[arg(long, env = "FIRSTAID_SERVICE_ACCOUNT", default_value = "firstaid")]
-    service_account: String,
     /// The cluster's name, as records say it.
     #[arg(long, env = "FIRSTAID_CLUSTER_NAME", default_value = "")]
     cluster_name: String,
@@ -56,24 +53,23 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?args.namespaces, "first aid starts");
     let config = Config::infer().await.context("finding the API server: no kubeconfig and not in a cluster")?;
     let watching = Client::try_from(config.clone()).context("making a client")?;
-    let mut once = config.clone();
-    once.default_retry = false;
-    let acting = Client::try_from(once.clone()).context("making a client")?;
     let metrics = Metrics::default();
     let (ready, is_ready) = watch::channel(false);
     let stop = stop_signal()?.shared();
     let server = tokio::spawn(http::serve(args.listen, is_ready, metrics.clone(), stop.clone()));
 
     let context = tokio::select! {
-        context = prepare(&args, &watching, acting, once, metrics.clone()) => Arc::new(context?),
+        context = prepare(&args, &watching, config, metrics.clone()) => Arc::new(context?),
         () = stop.clone() => return Ok(()),
     };
+    // Ready before it leads: a rolling update waits for the new replica, which waits for the lease of the old one.
+    ready.send_replace(true);
+    tracing::info!(stamps = context.operator.stamps, "first aid is ready");
     let lost = tokio::select! {
         lost = lease(&args, watching.clone()) => lost?,
         () = stop.clone() => return Ok(()),
     };
-    ready.send_replace(true);
-    tracing::info!(stamps = context.operator.stamps, "first aid is ready");
+    tracing::info!("first aid works");
     let drivers = futures::future::join3(
         control::run::drive(watching.clone(), &args.namespaces, Arc::clone(&context), stop.clone()),
         control::runbook::drive(watching.clone(), &args.namespaces, Arc::clone(&context), stop.clone()),
@@ -89,7 +85,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
 }
 
 /// Waits for the API server and the kinds, and learns what the cluster offers.
-async fn prepare(args: &OperatorArgs, watching: &Client, acting: Client, config: Config, metrics: Metrics) -> anyhow::Result<Context> {
+async fn prepare(args: &OperatorArgs, watching: &Client, config: Config, metrics: Metrics) -> anyhow::Result<Context> {
     loop {
         let served = tokio::try_join!(
             control::served::<Runbook>(watching, &args.namespaces),
@@ -103,7 +99,7 @@ async fn prepare(args: &OperatorArgs, watching: &Client, acting: Client, config:
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    let uid = match perform::timely(Api::<Namespace>::all(acting.clone()).get_metadata("kube-system")).await {
+    let uid = match perform::timely(Api::<Namespace>::all(watching.clone()).get_metadata("kube-system")).await {
         Ok(namespace) => namespace.metadata.uid.unwrap_or_default(),
         Err(error) => {
             tracing::warn!(%error, "the cluster's uid cannot be read; records will not carry it");
@@ -122,7 +118,7 @@ async fn prepare(args: &OperatorArgs, watching: &Client, acting: Client, config:
     };
     // Where the operator has rights in some namespaces only, it proves its guards in one of them.
     let proving = args.namespaces.first().unwrap_or(&args.operator_namespace);
-    let performer = Performer::new(acting, Identities::new(config), &args.operator_namespace, proving);
+    let performer = Performer::new(config, &args.operator_namespace, proving).context("making a client that does not retry")?;
     Ok(Context { performer, recall: Recall::default(), operator, metrics })
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::flag::{self, DocumentError, Pointer, Preserved};
 use super::observe::{other_object, target_of, version_of};
 use super::{
-    Change, Context, Done, Effect, ObjectRef, Obstacle, Prospect, Query, Seen, Verdict, evidence, fields, pointer_token, reason, refused,
+    Change, Context, Done, Effect, ObjectRef, Obstacle, Prospect, Query, Seen, Verdict, evidence, fields, owners, pointer_token, reason, refused,
 };
 use crate::api::run::{Holds, PlannedStep, Target, Undo};
 use crate::api::step::{ConfigMapFlag, Disable, Format, Rules};
@@ -60,7 +60,8 @@ pub(super) fn plan(disable: &Disable, context: &Context<'_>, seen: &Seen) -> Res
         put(&mut after, &edit.pointer, edit.value.clone());
     }
     let target = target_of(&reference, context.namespace, live);
-    let mut warnings = off.warnings.clone();
+    let mut warnings = owners::warnings(live);
+    warnings.extend(off.warnings.iter().cloned());
     if disable.config_map.is_some() {
         warnings.push(format!("pods that read {} as environment variables or by subPath see the change only after a restart", target.display()));
         if let Some(Preserved::Reformatted(what)) = changed_text(disable, live, &after)?.map(|edited| edited.preserved) {
@@ -126,6 +127,10 @@ pub(super) fn verify(disable: &Disable, context: &Context<'_>, planned: &Planned
     let mut seen = vec![evidence("flag as read back", &found.flag)];
     if found.flag != wanted {
         return Ok(Verdict::NotYet(format!("somebody changed flag {} afterwards", disable.flag), seen));
+    }
+    if planned.undo.is_none() {
+        // An undo: it brings back rules, or a disabled state, by which not everybody gets the default variant again.
+        return Ok(Verdict::Yes(format!("flag {} reads back as it was", disable.flag), seen));
     }
     let Value::Object(definition) = &found.flag else {
         return Ok(Verdict::Yes(format!("flag {} reads back as {}", disable.flag, found.flag), seen));
@@ -197,8 +202,13 @@ pub(super) fn undo_note(disable: &Disable, context: &Context<'_>, _: &Target, be
 }
 
 fn undo_words(disable: &Disable, context: &Context<'_>, before: &Value) -> Undo {
+    let was = match before.get("defaultVariant").and_then(Value::as_str) {
+        Some(variant) => format!("what it was ({variant})"),
+        None if before.is_object() => "what it was".to_owned(),
+        None => before.to_string(),
+    };
     Undo {
-        summary: format!("flag {} back to what it was", disable.flag),
+        summary: format!("flag {} back to {was}", disable.flag),
         by_hand: by_hand(disable, context, before),
         restore: fields(&json!({"flag": before})),
     }
@@ -259,7 +269,11 @@ fn changed_text(disable: &Disable, live: &Value, after: &Value) -> Result<Option
 }
 
 fn unfit(disable: &Disable, map: &ConfigMapFlag, error: &DocumentError) -> Obstacle {
-    refused(reason::DOCUMENT_UNFIT, format!("flag {} in key {} of ConfigMap/{}: {error}", disable.flag, map.key, map.name))
+    let reason = match error {
+        DocumentError::NotFound { .. } | DocumentError::ThroughScalar { .. } => reason::FLAG_UNKNOWN,
+        _ => reason::DOCUMENT_UNFIT,
+    };
+    refused(reason, format!("flag {} in key {} of ConfigMap/{}: {error}", disable.flag, map.key, map.name))
 }
 
 fn place(map: &ConfigMapFlag) -> Result<Pointer, Obstacle> {
@@ -397,6 +411,10 @@ mod tests {
         assert_eq!(back.after["flag"]["defaultVariant"], json!("on"));
         assert_eq!(back.after["flag"]["targeting"], rule);
         assert_eq!(back.after["flag"]["variants"]["blue"], json!(true));
+        let mut restored = flag("off", json!({}));
+        restored["spec"]["flagSpec"]["flags"]["recs"] = back.after["flag"].clone();
+        let verdict = verify(&disable, &context(), &planned(back), &seen(&disable, restored));
+        assert!(matches!(verdict, Ok(Verdict::Yes(..))), "the rules decide again, so the default is not for everybody: {verdict:?}");
         let mut theirs = flag("off", json!({}));
         theirs["spec"]["flagSpec"]["flags"]["recs"]["defaultVariant"] = json!("blue");
         let error = undo(&disable, &context(), &done, &seen(&disable, theirs)).unwrap_err().to_string();

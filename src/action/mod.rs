@@ -9,6 +9,7 @@ mod disable;
 mod effect;
 pub mod flag;
 mod observe;
+mod owners;
 mod restart;
 mod rights;
 mod scale;
@@ -87,6 +88,8 @@ pub mod reason {
     pub const TARGET_GONE: &str = "TargetGone";
     /// The ServiceAccount may not do it.
     pub const PERMISSION_MISSING: &str = "PermissionMissing";
+    /// Its owner would put it back.
+    pub const OWNED: &str = "Owned";
     /// An autoscaler would put it back.
     pub const AUTOSCALED: &str = "Autoscaled";
     /// The flag is not there or cannot be switched off as asked.

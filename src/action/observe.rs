@@ -32,6 +32,26 @@ impl ObjectRef {
         };
         Ok(Self { api_version: api_version.to_owned(), kind: target.kind.clone(), name: target.name.clone() })
     }
+
+    /// Whether the name can be one. It becomes a part of the request's path, and an expression may have made it: a slash,
+    /// a question mark or two dots would lead the request elsewhere.
+    ///
+    /// # Errors
+    /// The sentence that says so.
+    pub fn named(&self) -> Result<(), String> {
+        let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        let bytes = self.name.as_bytes();
+        let fits = bytes.len() <= 253
+            && bytes.iter().all(|b| letter(*b) || matches!(b, b'-' | b'.'))
+            && bytes.first().is_some_and(|b| letter(*b))
+            && bytes.last().is_some_and(|b| letter(*b))
+            && !self.name.contains("..");
+        if fits {
+            return Ok(());
+        }
+        let shown = crate::api::condition::cut(&self.name, 80);
+        Err(format!("{shown:?} is no name of a {}: a name has lower-case letters, digits, dashes and dots", self.kind))
+    }
 }
 
 /// A question. Objects are read live, in the run's namespace, as the Runbook's ServiceAccount, unless said otherwise.
@@ -142,6 +162,15 @@ impl Seen {
         self.0.iter().find(|(known, _)| known == query).map(|(_, answer)| answer)
     }
 
+    /// What a dry run of this effect said. The time that a restart writes moves on from one look to the next, so the act is
+    /// recognised by its token and by the version of the object on which it was made, not by what it writes.
+    pub fn dry_run(&self, effect: &Effect) -> Option<&Answer> {
+        self.0.iter().find_map(|(query, answer)| match query {
+            Query::DryRun(known) if (&known.token, &known.target, &known.seen) == (&effect.token, &effect.target, &effect.seen) => Some(answer),
+            _ => None,
+        })
+    }
+
     /// Those of the questions that have no answer yet.
     pub fn missing(&self, queries: &[Query]) -> Vec<Query> {
         queries.iter().filter(|query| self.answer(query).is_none()).cloned().collect()
@@ -199,7 +228,7 @@ pub(crate) fn obstacle(answer: &Answer, doing: &str) -> Obstacle {
     match answer {
         Answer::Forbidden(message) => refused(
             reason::PERMISSION_MISSING,
-            format!("the runbook's ServiceAccount may not {doing}: {message}; grant it with: firstaid onboard -n NAMESPACE --from RUNBOOK | kubectl apply -f -"),
+            format!("the runbook's ServiceAccount may not {doing}: {message}; grant it with: firstaid onboard -n NAMESPACE --from ALL-ITS-RUNBOOKS | kubectl apply -f -"),
         ),
         Answer::Unreadable(message) => Obstacle::Unreadable(format!("could not {doing}: {message}")),
         other => Obstacle::Unreadable(format!("could not {doing}: unexpected answer {other:?}")),

@@ -39,7 +39,8 @@ pub(super) fn plan(restart: &Restart, context: &Context<'_>, seen: &Seen) -> Res
     Ok(Prospect {
         seen: version_of(object),
         before: fields(&json!({"restartedAt": restarted_at(object)})),
-        after: fields(&json!({"restartedAt": context.intent_at.to_string()})),
+        // Written as the journal writes its times, so that both can be compared as texts.
+        after: fields(&json!({"restartedAt": context.intent_at.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()})),
         holds: Holds {
             sentence: format!("it is the same {name} with the same pod template"),
             facts: fields(&json!({"uid": target.uid, "template": template_digest(object)})),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::observe::{other_object, target_of, version_of};
 use super::{
-    Change, Context, Done, Effect, ObjectRef, Obstacle, Prospect, Query, ScalePaths, Seen, Verdict, evidence, fields, reason,
+    Change, Context, Done, Effect, ObjectRef, Obstacle, Prospect, Query, ScalePaths, Seen, Verdict, evidence, fields, owners, reason,
     refused, typed,
 };
 use crate::api::run::{Holds, PlannedStep, Target, Undo};
@@ -35,7 +35,13 @@ pub(super) fn plan(scale: &Scale, context: &Context<'_>, seen: &Seen) -> Result<
     let to = wanted(scale, from)?;
     let target = target_of(&reference, context.namespace, object);
     let name = target.display();
-    let mut warnings = Vec::new();
+    let mut warnings = owners::warnings(object);
+    if let Some(owner) = owners::controller(object) {
+        return Err(refused(
+            reason::OWNED,
+            format!("{owner} owns {name} and would put its size back; scale the owner instead"),
+        ));
+    }
     for autoscaler in seen.autoscalers()? {
         if autoscaler.kind != reference.kind || autoscaler.target != reference.name {
             continue;

@@ -29,17 +29,17 @@ use super::{Person, schema};
     validation = Rule::new("!has(oldSelf.status) || has(self.status)").message("the state of a record cannot be removed"),
     selectable = ".spec.run",
     selectable = ".spec.incident",
-    printcolumn = r#"{"name":"Time","type":"string","jsonPath":".spec.settledAt"}"#,
-    printcolumn = r#"{"name":"Action","type":"string","jsonPath":".spec.action"}"#,
-    printcolumn = r#"{"name":"Target","type":"string","jsonPath":".spec.targetName"}"#,
-    printcolumn = r#"{"name":"Summary","type":"string","jsonPath":".spec.summary"}"#,
     printcolumn = r#"{"name":"Result","type":"string","jsonPath":".spec.result"}"#,
     printcolumn = r#"{"name":"Verified","type":"string","jsonPath":".spec.verified"}"#,
     printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
+    printcolumn = r#"{"name":"Approved-By","type":"string","jsonPath":".spec.approvedBy"}"#,
+    printcolumn = r#"{"name":"Summary","type":"string","jsonPath":".spec.summary"}"#,
+    printcolumn = r#"{"name":"Time","type":"string","jsonPath":".spec.settledAt"}"#,
+    printcolumn = r#"{"name":"Action","type":"string","priority":1,"jsonPath":".spec.action"}"#,
+    printcolumn = r#"{"name":"Target","type":"string","priority":1,"jsonPath":".spec.targetName"}"#,
     printcolumn = r#"{"name":"Incident","type":"string","priority":1,"jsonPath":".spec.incident"}"#,
     printcolumn = r#"{"name":"Run","type":"string","priority":1,"jsonPath":".spec.run"}"#,
     printcolumn = r#"{"name":"Step","type":"string","priority":1,"jsonPath":".spec.step"}"#,
-    printcolumn = r#"{"name":"Approved-By","type":"string","priority":1,"jsonPath":".spec.approvedBy"}"#,
     printcolumn = r#"{"name":"Revert-Of","type":"string","priority":1,"jsonPath":".spec.revertOf"}"#
 )]
 #[serde(rename_all = "camelCase")]

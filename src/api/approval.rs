@@ -1,6 +1,6 @@
 //! Approval: a ballot. The operator issues it empty; one person marks it once, with an annotation.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,13 +29,13 @@ use super::{Person, runbook::ReasonRule};
     validation = Rule::new("!has(oldSelf.status) || oldSelf.status.state == 'Open' || self.status == oldSelf.status").message("a ballot that is no longer Open stays as it is"),
     selectable = ".spec.request.run",
     printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
-    printcolumn = r#"{"name":"Run","type":"string","jsonPath":".spec.request.run"}"#,
     printcolumn = r#"{"name":"Role","type":"string","jsonPath":".spec.request.role"}"#,
     printcolumn = r#"{"name":"Action","type":"string","jsonPath":".spec.request.summary"}"#,
     printcolumn = r#"{"name":"Code","type":"string","jsonPath":".spec.request.shownCode"}"#,
     printcolumn = r#"{"name":"Asked-By","type":"string","jsonPath":".spec.request.requester"}"#,
-    printcolumn = r#"{"name":"By","type":"string","jsonPath":".metadata.annotations.by"}"#,
+    printcolumn = r#"{"name":"Decided-By","type":"string","jsonPath":".metadata.annotations.by"}"#,
     printcolumn = r#"{"name":"Expires","type":"string","jsonPath":".spec.request.expiresAt"}"#,
+    printcolumn = r#"{"name":"Run","type":"string","priority":1,"jsonPath":".spec.request.run"}"#,
     printcolumn = r#"{"name":"Gate","type":"string","priority":1,"jsonPath":".spec.request.gate"}"#,
     printcolumn = r#"{"name":"Approve","type":"string","priority":1,"jsonPath":".metadata.annotations.approve"}"#,
     printcolumn = r#"{"name":"Deny","type":"string","priority":1,"jsonPath":".metadata.annotations.deny"}"#
@@ -100,7 +100,7 @@ pub struct Request {
     /// When the ballot was issued.
     pub issued_at: MicroTime,
     /// Until when it may be marked.
-    pub expires_at: MicroTime,
+    pub expires_at: Time,
 }
 
 /// Where a ballot stands.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,9 @@ use super::{Condition, Person, schema};
 #[serde(rename_all = "camelCase")]
 pub struct RunbookRunSpec {
     /// Name of the runbook, in this namespace.
-    #[schemars(length(min = 1, max = 40))]
+    #[schemars(length(min = 1, max = 40), extend("x-kubernetes-validations" = [
+        {"rule": "self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",
+         "message": "this is no name of a runbook: lower-case letters, digits, dashes and dots; see what there is with: kubectl get rbk"}]))]
     pub runbook: String,
     /// Values of the runbook's parameters, as strings.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -197,7 +199,7 @@ pub struct Plan {
     pub ballots: Vec<Slot>,
     /// Until when its ballots may be marked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<MicroTime>,
+    pub expires_at: Option<Time>,
     /// Digest of everything that bears on the effect.
     #[schemars(length(max = 80))]
     pub plan_hash: String,

@@ -57,7 +57,9 @@ pub struct RunbookSpec {
     pub owner: String,
     /// The ServiceAccount of this namespace as which every read and every write of this runbook is done.
     #[serde(default = "default_service_account")]
-    #[schemars(length(min = 1, max = 253), default = "default_service_account")]
+    #[schemars(length(min = 1, max = 253), default = "default_service_account", extend("x-kubernetes-validations" = [
+        {"rule": "self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",
+         "message": "this is no name of a ServiceAccount: lower-case letters, digits, dashes and dots"}]))]
     pub service_account_name: String,
     /// What whoever starts it may choose.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -97,13 +97,15 @@ pub struct TargetRef {
     /// API group and version, such as `apps/v1`. May be left out for Deployment, StatefulSet, DaemonSet, ReplicaSet (apps/v1) and
     /// ConfigMap, Service, Pod (v1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 128), regex(pattern = "^([a-z0-9.-]+/)?v[0-9][a-z0-9]*$"))]
+    #[schemars(length(max = 128), regex(pattern = "^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?v[0-9][a-z0-9]*$"))]
     pub api_version: Option<String>,
     /// Kind, such as `Deployment`.
     #[schemars(length(min = 1, max = 64), regex(pattern = "^[A-Z][A-Za-z0-9]*$"))]
     pub kind: String,
     /// Name. There is no namespace: targets live in the run's namespace.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), extend("x-kubernetes-validations" = [
+        {"rule": "self.matches('^([a-z0-9]([a-z0-9.-]*[a-z0-9])?|[$][{].+[}])$')",
+         "message": "this is no name of an object: lower-case letters, digits, dashes and dots, or an expression that is the whole value: ${params.NAME}"}]))]
     pub name: String,
 }
 
@@ -208,7 +210,9 @@ pub struct Disable {
 ]))]
 pub struct ConfigMapFlag {
     /// Name of the ConfigMap.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), extend("x-kubernetes-validations" = [
+        {"rule": "self.matches('^([a-z0-9]([a-z0-9.-]*[a-z0-9])?|[$][{].+[}])$')",
+         "message": "this is no name of a ConfigMap: lower-case letters, digits, dashes and dots, or an expression that is the whole value: ${params.NAME}"}]))]
     pub name: String,
     /// Key in its data.
     #[schemars(length(min = 1, max = 253))]
@@ -227,7 +231,9 @@ pub struct ConfigMapFlag {
 #[serde(rename_all = "camelCase")]
 pub struct FeatureFlagRef {
     /// Name of the FeatureFlag resource.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), extend("x-kubernetes-validations" = [
+        {"rule": "self.matches('^([a-z0-9]([a-z0-9.-]*[a-z0-9])?|[$][{].+[}])$')",
+         "message": "this is no name of a FeatureFlag: lower-case letters, digits, dashes and dots, or an expression that is the whole value: ${params.NAME}"}]))]
     pub name: String,
 }
 

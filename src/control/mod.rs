@@ -4,6 +4,7 @@
 pub mod run;
 pub mod runbook;
 
+mod crash_point;
 mod recall;
 
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use kube::Client;
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::ObjectRef;
 
-use super::{Context, PassError, again, apis, watch};
+use super::{Context, PassError, again, apis, crash_point, watch};
 use crate::action::{Answer, Query, Seen};
 use crate::api::{Approval, RunbookRun};
 use crate::perform::{self, Journalled, read_journal};
@@ -21,8 +21,6 @@ use crate::record;
 const MOST_TURNS: usize = 64;
 /// Runs that are driven at the same time.
 const AT_ONCE: u16 = 16;
-/// A ballot that ran out longer ago than this is of no run that still waits.
-const OLD_BALLOT: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
 /// Drives every run of these namespaces until the future resolves.
 pub async fn drive(client: Client, namespaces: &[String], context: Arc<Context>, stop: impl Future<Output = ()> + Send + Sync + Clone + 'static) {
@@ -34,7 +32,7 @@ pub async fn drive(client: Client, namespaces: &[String], context: Arc<Context>,
             .with_config(Config::default().concurrency(AT_ONCE))
             .watches(approvals, watch(), move |ballot| run_of(&recall, &ballot))
             .graceful_shutdown_on(stop.clone())
-            .run(reconcile, |run, error, context| again(run, error, context), Arc::clone(&context))
+            .run(reconcile, again, Arc::clone(&context))
             .boxed()
     });
     select_all(drivers)
@@ -46,10 +44,10 @@ pub async fn drive(client: Client, namespaces: &[String], context: Arc<Context>,
         .await;
 }
 
-/// The run of a ballot, which is woken by it.
+/// The run of a ballot, which is woken by it. Ballots of runs that have ended wake nobody and are not kept.
 fn run_of(context: &Context, ballot: &Approval) -> Option<ObjectRef<RunbookRun>> {
     let request = &ballot.spec.request;
-    if request.expires_at.0 + OLD_BALLOT < perform::now() {
+    if !context.recall.knows(&request.run_uid) {
         return None;
     }
     let namespace = ballot.metadata.namespace.as_deref()?;
@@ -59,13 +57,19 @@ fn run_of(context: &Context, ballot: &Approval) -> Option<ObjectRef<RunbookRun>>
 
 /// One pass over a run. Starts from what the watch has; whatever matters is read live before it is acted on.
 async fn reconcile(run: Arc<RunbookRun>, context: Arc<Context>) -> Result<Action, PassError> {
+    if run.metadata.uid.as_deref().is_some_and(|uid| context.recall.has_ended(uid)) {
+        return Ok(Action::await_change());
+    }
     let mut pass = Pass::begin(&run, &context);
     for _ in 0..MOST_TURNS {
         pass.world.now = perform::now();
         let decision = plan::next(&pass.run, &pass.ballots, &pass.world);
+        let point = crash_point::name_of(&decision);
+        crash_point::pass("before", point);
         if let Some(action) = pass.carry_out(decision).await? {
             return Ok(action);
         }
+        crash_point::pass("after", point);
     }
     Err(PassError::Endless(MOST_TURNS, format!("{:?}", plan::next(&pass.run, &pass.ballots, &pass.world))))
 }
@@ -140,7 +144,7 @@ impl<'a> Pass<'a> {
                 self.world.memory.sending(&effect, perform::now());
                 self.context.recall.keep(&self.uid, &self.world.memory);
                 let reply = performer.act(&self.namespace, &self.service_account(), &effect).await;
-                tracing::info!(run = %self.name, namespace = %self.namespace, action = %token, target = %effect.target.display(), ?reply, "acted");
+                tracing::info!(run = %self.name, namespace = %self.namespace, action = %token, object = %effect.target.display(), ?reply, "acted");
                 self.context.metrics.acted(&reply);
                 self.world.memory.answered(&token, reply);
             }

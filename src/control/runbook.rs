@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use futures::stream::{StreamExt, select_all};
-use kube::api::{Patch, PatchParams};
 use kube::runtime::controller::{Action, Config, Controller};
-use kube::{Api, Client};
+use kube::Client;
 use serde_json::json;
 
 use super::{Context, PassError, again, apis, watch};
 use crate::action::Seen;
 use crate::api::condition::{self, cut, kind};
-use crate::api::{FIELD_MANAGER, Runbook, RunbookStatus};
-use crate::perform::{self, timely};
+use crate::api::{Runbook, RunbookStatus};
+use crate::perform;
 use crate::plan::{self, Memory, Rehearsal, World};
 
 /// A runbook that would work is rehearsed again after this time; the cluster moves on without its doing.
@@ -28,7 +27,7 @@ pub async fn drive(client: Client, namespaces: &[String], context: Arc<Context>,
         Controller::new(runbooks, watch())
             .with_config(Config::default().concurrency(4))
             .graceful_shutdown_on(stop.clone())
-            .run(reconcile, |runbook, error, context| again(runbook, error, context), Arc::clone(&context))
+            .run(reconcile, again, Arc::clone(&context))
             .boxed()
     });
     select_all(drivers)
@@ -68,10 +67,7 @@ async fn reconcile(runbook: Arc<Runbook>, context: Arc<Context>) -> Result<Actio
         rehearsal: rehearsal.iter().map(|line| cut(line, 512)).collect(),
     };
     if status != old {
-        let runbooks = Api::<Runbook>::namespaced(context.performer.client().clone(), &namespace);
-        let patch = Patch::Merge(json!({"status": status}));
-        let written = timely(runbooks.patch_status(&name, &PatchParams::apply(FIELD_MANAGER), &patch)).await;
-        match written {
+        match context.performer.write_rehearsal(&namespace, &name, &status).await {
             Ok(_) => tracing::info!(namespace, runbook = name, ready, reason, message, "rehearsed"),
             Err(error) if error.code() == Some(404) => return Ok(Action::await_change()),
             Err(error) => return Err(PassError::Call { doing: "writing the status of a runbook", error }),
@@ -111,7 +107,7 @@ async fn rehearse(runbook: &Runbook, namespace: &str, context: &Context) -> Resu
 fn start_command(runbook: &Runbook, stamps: bool) -> String {
     let namespace = runbook.metadata.namespace.as_deref().unwrap_or_default();
     let name = runbook.metadata.name.as_deref().unwrap_or_default();
-    let mut spec = json!({"runbook": name, "reason": "WHY"});
+    let mut spec = serde_json::Map::from_iter([("runbook".to_owned(), json!(name)), ("reason".to_owned(), json!("WHY"))]);
     let wanted: serde_json::Map<String, serde_json::Value> = runbook
         .spec
         .parameters
@@ -120,10 +116,11 @@ fn start_command(runbook: &Runbook, stamps: bool) -> String {
         .map(|p| (p.name.clone(), json!(p.name.to_uppercase())))
         .collect();
     if !wanted.is_empty() {
-        spec["parameters"] = serde_json::Value::Object(wanted);
+        spec.insert("parameters".to_owned(), serde_json::Value::Object(wanted));
     }
     if !stamps {
-        spec["requestedBy"] = json!({"username": "'\"$(kubectl auth whoami -o jsonpath={.status.userInfo.username})\"'"});
+        let me = "'\"$(kubectl auth whoami -o jsonpath={.status.userInfo.username})\"'";
+        spec.insert("requestedBy".to_owned(), json!({"username": me}));
     }
     let run = json!({"apiVersion": "firstaid.dev/v1alpha1", "kind": "RunbookRun", "metadata": {"generateName": format!("{name}-")}, "spec": spec});
     // The shell sees single quotes around the JSON; the substitution stands between them, in double quotes.

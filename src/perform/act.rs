@@ -20,7 +20,13 @@ impl Performer {
 
     /// Whether the API server would accept the effect: all of admission runs, and nothing is stored.
     pub(super) async fn dry_run(&self, namespace: &str, service_account: &str, effect: &Effect) -> Answer {
-        match self.patch(namespace, service_account, effect, &PatchParams::apply(FIELD_MANAGER).dry_run()).await {
+        let params = PatchParams::apply(FIELD_MANAGER).dry_run();
+        let (missing, tried) =
+            tokio::join!(self.account_missing(namespace, service_account), self.patch(namespace, service_account, effect, &params));
+        if let Some(missing) = missing {
+            return Answer::Forbidden(missing);
+        }
+        match tried {
             Ok(_) => Answer::Yes,
             Err(error) => match error.code() {
                 Some(403) => Answer::Forbidden(error.message()),

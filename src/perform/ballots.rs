@@ -1,5 +1,6 @@
 //! Issuing ballots, and closing them.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
@@ -30,10 +31,11 @@ impl Performer {
     /// [`CallError`] where it was not closed, as far as is known. One that is gone is closed.
     pub async fn retire(&self, namespace: &str, retirement: &Retirement) -> Result<(), CallError> {
         let approvals = Api::<Approval>::namespaced(self.operator.clone(), namespace);
-        let mut patch = json!({"metadata": {"labels": {LIVE_LABEL: null}}});
-        if let Some(state) = retirement.state {
-            patch["status"] = json!({"state": state, "changedAt": k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(super::now())});
-        }
+        let settled = json!({"labels": {LIVE_LABEL: null}});
+        let patch = match retirement.state {
+            Some(state) => json!({"metadata": settled, "status": {"state": state, "changedAt": MicroTime(super::now())}}),
+            None => json!({"metadata": settled}),
+        };
         match timely(approvals.patch(&retirement.ballot, &PatchParams::apply(FIELD_MANAGER), &Patch::Merge(patch))).await {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Some(404) => Ok(()),

@@ -4,11 +4,12 @@
 //! missing right, say) proves nothing. An act needs a proof that is not older than a minute.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
-use tokio::sync::Mutex;
 
 use super::timely;
 use crate::api::approval::{ApprovalSpec, Request};
@@ -24,11 +25,13 @@ const OUR_SENTENCE: &str = "a ballot is issued empty";
 pub struct Guard {
     approvals: Api<Approval>,
     proven: Mutex<Option<Instant>>,
+    /// One at a time makes a proof. Whoever has a good one does not wait for it: the next one is made while it still counts.
+    proving: tokio::sync::Mutex<()>,
 }
 
 impl Guard {
     pub(super) fn new(client: Client, namespace: &str) -> Self {
-        Self { approvals: Api::namespaced(client, namespace), proven: Mutex::new(None) }
+        Self { approvals: Api::namespaced(client, namespace), proven: Mutex::default(), proving: tokio::sync::Mutex::default() }
     }
 
     /// A proof that is not older than a minute, made anew where there is none.
@@ -36,11 +39,11 @@ impl Guard {
     /// # Errors
     /// Why there is no proof, in a sentence.
     pub async fn proof(&self) -> Result<(), String> {
-        let mut proven = self.proven.lock().await;
-        if proven.is_some_and(|at| at.elapsed() < GOOD_FOR) {
+        if self.is_proven() {
             return Ok(());
         }
-        self.prove(&mut proven).await
+        let _alone = self.proving.lock().await;
+        if self.is_proven() { Ok(()) } else { self.prove().await }
     }
 
     /// Makes a proof anew, however old the newest is.
@@ -48,21 +51,29 @@ impl Guard {
     /// # Errors
     /// Why there is no proof, in a sentence.
     pub async fn renew(&self) -> Result<(), String> {
-        let mut proven = self.proven.lock().await;
-        self.prove(&mut proven).await
+        let _alone = self.proving.lock().await;
+        self.prove().await
     }
 
-    async fn prove(&self, proven: &mut Option<Instant>) -> Result<(), String> {
+    fn is_proven(&self) -> bool {
+        self.proven.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < GOOD_FOR)
+    }
+
+    fn note(&self, proven: Option<Instant>) {
+        *self.proven.lock().unwrap_or_else(PoisonError::into_inner) = proven;
+    }
+
+    async fn prove(&self) -> Result<(), String> {
         let started = Instant::now();
         let params = PostParams { dry_run: true, ..PostParams::default() };
         match timely(self.approvals.create(&params, &decided())).await {
             Err(error) if error.code().is_some() && error.message().contains(OUR_SENTENCE) => {
-                *proven = Some(started);
+                self.note(Some(started));
                 Ok(())
             }
             Err(error) => Err(format!("a ballot that is decided already was refused for another reason: {}", error.message())),
             Ok(_) => {
-                *proven = None;
+                self.note(None);
                 Err("the API server would accept a ballot that is decided already: install the chart's policies again".to_owned())
             }
         }
@@ -71,7 +82,7 @@ impl Guard {
 
 /// A ballot that nobody may ever create.
 fn decided() -> Approval {
-    let never = k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(jiff::Timestamp::UNIX_EPOCH);
+    let never = jiff::Timestamp::UNIX_EPOCH;
     let mut ballot = Approval::new(
         "firstaid-guard-proof",
         ApprovalSpec {
@@ -90,8 +101,8 @@ fn decided() -> Approval {
                 summary: "a proof that this is refused".to_owned(),
                 effects: Vec::new(),
                 reason: ReasonRule::Required,
-                issued_at: never.clone(),
-                expires_at: never,
+                issued_at: MicroTime(never),
+                expires_at: Time(never),
             },
             voter: None,
         },

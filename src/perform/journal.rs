@@ -1,10 +1,11 @@
-//! The journal: reading it live, and writing it on condition that nobody else has.
+//! The journal: reading it live, and writing it on condition that nobody else has; and what a rehearsal found.
 
-use kube::api::{ListParams, PostParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
+use serde_json::json;
 
 use super::{CallError, Performer, timely};
-use crate::api::{Approval, FIELD_MANAGER, RUN_LABEL, RunbookRun, RunbookRunStatus};
+use crate::api::{Approval, FIELD_MANAGER, RUN_LABEL, Runbook, RunbookRun, RunbookRunStatus, RunbookStatus};
 
 /// What came of a write.
 #[derive(Debug)]
@@ -32,6 +33,16 @@ impl Performer {
             Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(Journalled::Stale),
             Err(error) => Err(error),
         }
+    }
+
+    /// Writes what a rehearsal found. The newest word wins: nothing rests on it.
+    ///
+    /// # Errors
+    /// [`CallError`] where it was not written, as far as is known.
+    pub async fn write_rehearsal(&self, namespace: &str, runbook: &str, status: &RunbookStatus) -> Result<(), CallError> {
+        let runbooks = Api::<Runbook>::namespaced(self.operator.clone(), namespace);
+        let patch = Patch::Merge(json!({"status": status}));
+        timely(runbooks.patch_status(runbook, &PatchParams::apply(FIELD_MANAGER), &patch)).await.map(drop)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use kube::Api;
 use kube::api::{DynamicObject, ListParams, PostParams};
 
@@ -60,7 +60,7 @@ impl Performer {
         let objects = Api::<DynamicObject>::namespaced_with(client, namespace, &resource);
         match timely(objects.get_opt(&object.name)).await {
             Ok(found) => Answer::Object(found.and_then(|found| serde_json::to_value(found).ok())),
-            Err(error) => failure(&error),
+            Err(error) => self.failure_as(namespace, service_account, &error).await,
         }
     }
 
@@ -86,8 +86,24 @@ impl Performer {
                     })
                     .collect(),
             ),
-            Err(error) => failure(&error),
+            Err(error) => self.failure_as(namespace, service_account, &error).await,
         }
+    }
+
+    /// A read as the ServiceAccount that gave nothing. Where it does not exist, that is the reason, and the better sentence.
+    async fn failure_as(&self, namespace: &str, service_account: &str, error: &CallError) -> Answer {
+        match failure(error) {
+            Answer::Forbidden(message) => Answer::Forbidden(self.account_missing(namespace, service_account).await.unwrap_or(message)),
+            other => other,
+        }
+    }
+
+    /// The sentence for a ServiceAccount that is not there. Impersonation does not ask whether it exists, so whoever takes
+    /// a runbook's power away by deleting its account would be surprised.
+    pub(super) async fn account_missing(&self, namespace: &str, service_account: &str) -> Option<String> {
+        let accounts = Api::<ServiceAccount>::namespaced(self.operator.clone(), namespace);
+        let found = timely(accounts.get_opt(service_account)).await.ok()?;
+        found.is_none().then(|| format!("there is no ServiceAccount {service_account} in namespace {namespace}"))
     }
 
     async fn access(&self, namespace: &str, voter: &Person, role: &str, runbook: &str) -> Answer {

@@ -15,12 +15,13 @@ mod look;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::Client;
+use kube::{Client, Config};
 
 pub use act::reply_of;
 pub use guard::Guard;
-pub use identity::Identities;
 pub use journal::{Journalled, read_journal};
+
+use identity::Identities;
 
 /// How long any one call may take. After that its outcome is unknown.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -37,16 +38,21 @@ pub struct Performer {
 }
 
 impl Performer {
-    /// A performer for an operator in this namespace, which proves its guards in that one. The client must not retry: a write that is sent twice by the client
-    /// is one that nobody decided.
-    pub fn new(operator: Client, identities: Identities, namespace: &str, proving: &str) -> Self {
-        Self {
+    /// A performer for an operator in this namespace, which proves its guards in that one. None of its clients retries,
+    /// whatever the configuration says: a write that a client sends twice is one that nobody decided.
+    ///
+    /// # Errors
+    /// Where no client can be made of the configuration.
+    pub fn new(mut config: Config, namespace: &str, proving: &str) -> kube::Result<Self> {
+        config.default_retry = false;
+        let operator = Client::try_from(config.clone())?;
+        Ok(Self {
             kinds: kinds::Kinds::new(operator.clone()),
             guard: Guard::new(operator.clone(), proving),
-            identities,
+            identities: Identities::new(config),
             operator,
             namespace: namespace.to_owned(),
-        }
+        })
     }
 
     /// The proof that the approval policies are in force.
@@ -60,9 +66,10 @@ impl Performer {
     }
 }
 
-/// The time.
+/// The time, to the microsecond: finer than that nothing is stored.
 pub fn now() -> Timestamp {
-    Timestamp::now()
+    let now = Timestamp::now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
 }
 
 /// A call that took too long, or failed.

@@ -109,9 +109,11 @@ impl Pass<'_> {
 
     /// Whether the intent may have been acted on, seeing that its token is not on the target.
     fn certainty(&self, act: &Act<'_>, object: &Value) -> Certainty {
-        let now = version_of(object);
+        let now = &version_of(object);
+        // An object that was made anew counts its generations anew, and tells nothing of the one before it.
+        let same = self.is_same_object(act);
         let unchanged_since = |then: &SeenVersion| {
-            if then.generation.is_some() { then.generation == now.generation } else { then.resource_version == now.resource_version }
+            same && if then.generation.is_some() { then.generation == now.generation } else { then.resource_version == now.resource_version }
         };
         let nothing = match self.world.memory.sent.get(&act.planned.token) {
             Some(sent) if sent.was_refused() => true,
@@ -122,7 +124,8 @@ impl Pass<'_> {
             None => {
                 self.world.memory.untouched.contains(&act.planned.token)
                     || unchanged_since(&act.planned.seen)
-                    || token_of(object).is_some_and(|token| self.is_of_an_earlier_step(token))
+                    || (same && token_of(object).is_some_and(|token| self.is_of_an_earlier_step(token)))
+                    || (same && self.only_others_changed(act, now))
             }
         };
         if nothing { Certainty::NothingLanded } else { Certainty::Unclear }
@@ -190,6 +193,19 @@ impl Pass<'_> {
         let (progress, commands) = (self.progress(act.step), self.target_commands(act));
         self.say(self.draft.phase, &progress, &text, commands);
         Err(self.wait_until(over.min(self.world.now + GATE_LOOK)))
+    }
+
+    fn is_same_object(&self, act: &Act<'_>) -> bool {
+        let object = action::object_of(&act.step.action).and_then(|reference| self.world.seen.object(&reference).ok());
+        object.is_some_and(|object| object.pointer("/metadata/uid").and_then(serde_json::Value::as_str) == Some(&act.planned.target.uid))
+    }
+
+    /// Whether the only change of the spec since it was planned is somebody else's. Ours would have counted one generation,
+    /// and a value that is not ours by now another one.
+    fn only_others_changed(&self, act: &Act<'_>, now: &SeenVersion) -> bool {
+        let once = act.planned.seen.generation.zip(now.generation).is_some_and(|(then, now)| now == then + 1);
+        let effect = action::effect(&act.step.action, &self.context(act.intent_at.0), act.planned, &self.world.seen);
+        once && effect.is_ok_and(|effect| effect.before != effect.after)
     }
 
     fn check_guards(&mut self, step: &Step) -> Flow<()> {

@@ -1,6 +1,7 @@
 //! Ballots: what is asked, and what a marked one says.
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::api::ObjectMeta;
 
 use crate::api::approval::{Approval, ApprovalSpec, ApprovalStatus, BallotState, Request};
@@ -135,7 +136,7 @@ pub(super) fn issue(run: &RunbookRun, key: &str, plan: &Plan, gate: &Gate, slot:
                 effects: lines(plan),
                 reason: gate.reason,
                 issued_at: plan.planned_at.clone(),
-                expires_at: plan.expires_at.clone().unwrap_or_else(|| plan.planned_at.clone()),
+                expires_at: plan.expires_at.clone().unwrap_or(Time(plan.planned_at.0)),
             },
             voter: None,
         },
@@ -151,7 +152,7 @@ pub(super) fn issue(run: &RunbookRun, key: &str, plan: &Plan, gate: &Gate, slot:
     };
     ballot.status = Some(ApprovalStatus {
         state: BallotState::Open,
-        changed_at: k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(now),
+        changed_at: MicroTime(now),
     });
     ballot
 }

@@ -2,13 +2,15 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::expression::{self, ExpressionError};
+use crate::action;
 use crate::api::action_record::Cluster;
 use crate::api::runbook::{Gate, Parameter, ParameterType, Runbook, RunbookSpec};
-use crate::api::step::Action;
+use crate::api::step::{Action, Check};
 use crate::api::{RunbookRun, SCHEMA_VERSION, Step};
 
 /// What a run works from: validated once, then the runbook itself is never looked at again.
@@ -126,8 +128,7 @@ fn run_variables(run: &RunbookRun) -> Value {
 fn resolve(runbook: &Runbook, parameters: Value, run: &Value, cluster: &Cluster, now: Timestamp) -> Result<Frozen, Unfit> {
     consistent(&runbook.spec)?;
     let variables = [("params", &parameters), ("run", run)];
-    let steps: Vec<Step> = runbook.spec.steps.iter().map(|step| fill_in(step, &variables)).collect::<Result<_, _>>()?;
-    steps.iter().try_for_each(selects)?;
+    let steps = runbook.spec.steps.iter().map(|step| fill_in(step, &variables)).collect::<Result<_, _>>()?;
     Ok(Frozen {
         schema_version: SCHEMA_VERSION,
         at: MicroTime(now),
@@ -143,29 +144,7 @@ fn resolve(runbook: &Runbook, parameters: Value, run: &Value, cluster: &Cluster,
     })
 }
 
-/// Whether a step names what it is about, once its expressions are filled in: nothing else checks what a parameter holds.
-/// To the API server an empty name is the list of all, and a slash leads somewhere else.
-fn selects(step: &Step) -> Result<(), Unfit> {
-    let (object, others): (&str, Vec<(&str, &str)>) = match &step.action {
-        Action::Scale(scale) => (&scale.target.name, Vec::new()),
-        Action::Restart(restart) => (&restart.target.name, Vec::new()),
-        Action::Check(check) => (&check.object.name, Vec::new()),
-        Action::Disable(disable) => match (&disable.config_map, &disable.feature_flag) {
-            (Some(map), _) => (&map.name, vec![("flag", &disable.flag), ("key", &map.key)]),
-            (None, resource) => (resource.as_ref().map_or("", |r| r.name.as_str()), vec![("flag", &disable.flag)]),
-        },
-    };
-    if let Some((what, _)) = others.iter().find(|(_, text)| text.trim().is_empty()) {
-        return Err(Unfit::Contradiction(format!("step {:?} names no {what}: what is empty selects nothing, and never all", step.name)));
-    }
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
-    if object.is_empty() || matches!(object, "." | "..") || !object.chars().all(fits) {
-        return Err(Unfit::Contradiction(format!("step {:?} names the object {object:?}, which is no name of an object", step.name)));
-    }
-    Ok(())
-}
-
-/// The step with its expressions filled in. A check's own expression is no template and stays.
+/// The step with its expressions filled in. What a check wants to be true is no template and stays, its object is one.
 fn fill_in(step: &Step, variables: &[(&str, &Value)]) -> Result<Step, Unfit> {
     let broken = |error| Unfit::Expression { step: step.name.clone(), error };
     if let Some(when) = &step.when {
@@ -173,13 +152,25 @@ fn fill_in(step: &Step, variables: &[(&str, &Value)]) -> Result<Step, Unfit> {
     }
     if let Action::Check(check) = &step.action {
         expression::compile(&check.that).map_err(broken)?;
-        return Ok(step.clone());
+        let object = filled(step, &check.object, variables)?;
+        return named(Step { action: Action::Check(Check { object, ..check.clone() }), ..step.clone() });
     }
-    let raw = serde_json::to_value(&step.action).map_err(|e| Unfit::Shape(e.to_string()))?;
-    let filled = expression::fill_in(&raw, variables).map_err(broken)?;
-    let action = serde_json::from_value(filled)
-        .map_err(|e| Unfit::Contradiction(format!("step {:?}: an expression gives a value of the wrong type: {e}", step.name)))?;
-    Ok(Step { action, ..step.clone() })
+    named(Step { action: filled(step, &step.action, variables)?, ..step.clone() })
+}
+
+/// The step, if its object has a name that can be a part of a request's path.
+fn named(step: Step) -> Result<Step, Unfit> {
+    match action::object_of(&step.action).map(|object| object.named()) {
+        Some(Err(sentence)) => Err(Unfit::Contradiction(format!("step {:?}: {sentence}", step.name))),
+        Some(Ok(())) | None => Ok(step),
+    }
+}
+
+fn filled<T: Serialize + DeserializeOwned>(step: &Step, part: &T, variables: &[(&str, &Value)]) -> Result<T, Unfit> {
+    let raw = serde_json::to_value(part).map_err(|e| Unfit::Shape(e.to_string()))?;
+    let filled = expression::fill_in(&raw, variables).map_err(|error| Unfit::Expression { step: step.name.clone(), error })?;
+    serde_json::from_value(filled)
+        .map_err(|e| Unfit::Contradiction(format!("step {:?}: an expression gives a value of the wrong type: {e}", step.name)))
 }
 
 fn typed(declared: &Parameter, text: &str) -> Result<Value, Unfit> {
@@ -236,7 +227,8 @@ mod tests {
                     {"name": "replicas", "type": "integer", "default": "10", "minimum": 2, "maximum": 20},
                     {"name": "service", "type": "string", "sample": "checkout", "enum": ["checkout", "basket"]}],
                 "gates": [{"name": "on-call", "requires": [{"role": "sre"}]}],
-                "steps": [{"name": "out", "gate": "on-call", "scale": {"target": {"kind": "Deployment", "name": "${params.service}"}, "replicas": "${params.replicas}"}}]}})
+                "steps": [{"name": "out", "gate": "on-call", "scale": {"target": {"kind": "Deployment", "name": "${params.service}"}, "replicas": "${params.replicas}"}},
+                    {"name": "there", "check": {"object": {"kind": "Deployment", "name": "${params.service}"}, "that": "object.metadata.name == params.service"}}]}})
     }
 
     fn run(parameters: Value) -> RunbookRun {
@@ -254,6 +246,9 @@ mod tests {
         let step = serde_json::to_value(&frozen.steps[0]).unwrap();
         assert_eq!(step["scale"]["replicas"], json!(12));
         assert_eq!(step["scale"]["target"]["name"], json!("basket"));
+        let check = serde_json::to_value(&frozen.steps[1]).unwrap();
+        assert_eq!(check["check"]["object"]["name"], json!("basket"));
+        assert_eq!(check["check"]["that"], json!("object.metadata.name == params.service"), "it is judged later");
     }
 
     #[rstest]
@@ -272,6 +267,30 @@ mod tests {
         let mut runbook = runbook();
         runbook["spec"]["steps"][0].as_object_mut().unwrap().remove("gate");
         assert!(frozen(&runbook, json!({"service": "basket"})).unwrap_err().to_string().contains("needs a gate"));
+    }
+
+    #[rstest]
+    #[case("../../secrets/x")]
+    #[case("a/b")]
+    #[case("a?x")]
+    #[case("")]
+    #[case("a%2fb")]
+    fn a_name_that_would_lead_a_request_elsewhere_is_refused(#[case] name: &str) {
+        let mut runbook = runbook();
+        runbook["spec"]["parameters"][1]["enum"] = json!([]);
+        let error = frozen(&runbook, json!({"service": name})).unwrap_err().to_string();
+        assert!(error.contains("is no name of a Deployment"), "{error}");
+    }
+
+    #[test]
+    fn a_check_names_its_object_by_a_parameter_and_keeps_its_own_expression() {
+        let mut runbook = runbook();
+        let check = json!({"name": "look-too", "check": {"object": {"kind": "Deployment", "name": "${params.service}"}, "that": "object.spec.replicas == params.replicas"}});
+        runbook["spec"]["steps"].as_array_mut().unwrap().push(check);
+        let frozen = frozen(&runbook, json!({"service": "basket"})).unwrap();
+        let step = serde_json::to_value(&frozen.steps.last().unwrap()).unwrap();
+        assert_eq!(step["check"]["object"]["name"], json!("basket"));
+        assert_eq!(step["check"]["that"], json!("object.spec.replicas == params.replicas"));
     }
 
     #[test]

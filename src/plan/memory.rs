@@ -37,7 +37,9 @@ impl Memory {
     /// Before an act is sent, to be kept before it is: until there is an answer it may have taken place.
     pub fn sending(&mut self, effect: &Effect, at: Timestamp) {
         let earlier = self.sent.get(&effect.token);
-        let doubtful = earlier.is_some_and(|sent| sent.doubtful || matches!(sent.reply, Reply::Ambiguous(_)));
+        // A process before this one may have sent it, too: then only its first send by us is the first that we know of.
+        let before_us = earlier.is_none() && !self.untouched.contains(&effect.token);
+        let doubtful = before_us || earlier.is_some_and(|sent| sent.doubtful || matches!(sent.reply, Reply::Ambiguous(_)));
         let reply = Reply::Ambiguous("there was no answer".to_owned());
         self.sent.insert(effect.token.clone(), Sent { effect: effect.clone(), at, reply, doubtful });
     }

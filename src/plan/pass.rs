@@ -100,22 +100,25 @@ impl<'a> Pass<'a> {
         if self.run.spec.mode == Mode::Plan {
             return self.plan_only(&segments);
         }
+        // Before anything else is done: a later step of the segment may have been refused when it was planned, and nobody is
+        // asked to approve, and nothing is done of, what cannot be finished.
+        for step in &frozen.steps {
+            match (self.failure(step), step.on_failure) {
+                (Some(sentence), OnFailure::Stop) => return self.finish(Phase::Failed, "StepFailed", &sentence),
+                (Some(sentence), OnFailure::Revert) => return self.revert(&sentence),
+                (Some(_), OnFailure::Continue) | (None, _) => {}
+            }
+        }
         let (mut passed_over, mut not_needed) = (Vec::new(), 0);
         for (index, segment) in segments.iter().enumerate() {
             for step in &segment.steps {
                 match journal::state(&self.draft.clone(), &step.name) {
                     StepState::Untouched { attempt } => return self.advance(index, segment, step, attempt),
                     StepState::Acted { attempt, outcome } => return self.verify(step, &step.name, attempt, outcome),
-                    StepState::Settled { outcome, settled, .. } if !journal::went_well(outcome, settled) => {
-                        let why = if outcome.message.is_empty() { settled.message.clone() } else { outcome.message.clone() };
-                        let sentence = format!("step {}: {why}", step.name);
-                        match step.on_failure {
-                            OnFailure::Stop => return self.finish(Phase::Failed, "StepFailed", &sentence),
-                            OnFailure::Revert => return self.revert(&sentence),
-                            OnFailure::Continue => passed_over.push(sentence),
-                        }
+                    StepState::Settled { outcome, .. } => {
+                        passed_over.extend(self.failure(step));
+                        not_needed += usize::from(journal::was_not_needed(outcome));
                     }
-                    StepState::Settled { outcome, .. } => not_needed += usize::from(journal::was_not_needed(outcome)),
                 }
             }
         }
@@ -131,6 +134,13 @@ impl<'a> Pass<'a> {
         } else {
             self.finish(Phase::Succeeded, "SomeStepsPassedOver", &format!("{done}; passed over: {}", passed_over.join("; ")))
         }
+    }
+
+    /// Why a step that is settled did not go as wanted, if it did not.
+    fn failure(&self, step: &Step) -> Option<String> {
+        let StepState::Settled { outcome, settled, .. } = journal::state(&self.draft, &step.name) else { return None };
+        let why = if outcome.message.is_empty() { &settled.message } else { &outcome.message };
+        (!journal::went_well(outcome, settled)).then(|| format!("step {}: {why}", step.name))
     }
 
     /// The step that nothing has been done about yet.

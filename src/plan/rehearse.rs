@@ -39,7 +39,7 @@ pub fn rehearse(runbook: &Runbook, world: &World) -> Rehearsal {
     let mut unseen = Vec::new();
     for step in &frozen.steps {
         // A token that no run has: it is never written.
-        match planned_step(step, 1, "rehearsal", &context, &world.seen) {
+        match planned_step(step, 1, &format!("rehearsal/{}", step.name), &context, &world.seen) {
             Ok(planned) => effects.push(format!("{}: {}", step.name, planned.summary)),
             Err(Obstacle::Unseen(queries)) => unseen.extend(queries.into_iter().filter(|q| !unseen.contains(q)).collect::<Vec<_>>()),
             Err(Obstacle::Unreadable(why)) => return Rehearsal::Unclear(why),

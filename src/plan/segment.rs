@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use serde_json::json;
 
 use super::freeze::Frozen;
@@ -106,7 +106,7 @@ impl Pass<'_> {
             gate_since: since.unwrap_or(MicroTime(self.world.now)),
             gate: gate.map(|g| g.name.clone()),
             ballots: gate.map(|g| ballot::slots(self.run, g, &taken)).unwrap_or_default(),
-            expires_at: gate.map(|g| MicroTime(later(self.world.now, g.valid_for.seconds()))),
+            expires_at: gate.map(|g| Time(whole_seconds(later(self.world.now, g.valid_for.seconds())))),
             code: digest::code(&plan_hash),
             plan_hash,
             summary: summary(&steps),
@@ -114,6 +114,11 @@ impl Pass<'_> {
             steps,
         }
     }
+}
+
+/// A time for people, without fractions.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 /// The time so many seconds later; the end of time where there is none.
@@ -160,14 +165,13 @@ pub(super) fn planned_step(
 /// Whether the API server would accept the effect, with the rights that the runbook has.
 pub(super) fn dry_run(effect: action::Effect, seen: &Seen) -> Result<(), Obstacle> {
     let name = effect.target.display();
-    let query = Query::DryRun(Box::new(effect));
-    match seen.answer(&query) {
-        None => Err(Obstacle::Unseen(vec![query])),
+    match seen.dry_run(&effect) {
+        None => Err(Obstacle::Unseen(vec![Query::DryRun(Box::new(effect))])),
         Some(Answer::Yes) => Ok(()),
         Some(Answer::Forbidden(message)) => Err(Obstacle::Refused {
             reason: reason::PERMISSION_MISSING,
             sentence: format!(
-                "the runbook's ServiceAccount may not change {name}: {message}; grant it with: firstaid onboard -n NAMESPACE --from RUNBOOK | kubectl apply -f -"
+                "the runbook's ServiceAccount may not change {name}: {message}; grant it with: firstaid onboard -n NAMESPACE --from ALL-ITS-RUNBOOKS | kubectl apply -f -"
             ),
         }),
         Some(Answer::No(message)) => Err(Obstacle::Refused {
@@ -209,4 +213,26 @@ pub(super) fn plan_hash(run_uid: &str, frozen: &Frozen, gate: Option<&Gate>, ste
         "gate": gate,
         "steps": steps,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::ObjectRef;
+
+    #[test]
+    fn the_dry_run_of_a_restart_is_the_same_question_whenever_it_is_asked() {
+        let target = json!({"kind": "Deployment", "name": "web"});
+        let step: Step = serde_json::from_value(json!({"name": "again", "gate": "None", "restart": {"target": target}})).unwrap();
+        let mut seen = Seen::default();
+        let reference = ObjectRef { api_version: "apps/v1".into(), kind: "Deployment".into(), name: "web".into() };
+        seen.add(Query::Object(reference), Answer::Object(Some(json!({"metadata": {"uid": "u1", "generation": 1}}))));
+        let planned = |at: &str, seen: &Seen| {
+            planned_step(&step, 1, "t", &Context { namespace: "shop", params: &json!({}), intent_at: at.parse().unwrap() }, seen)
+        };
+        let Err(Obstacle::Unseen(asked)) = planned("2026-11-22T03:04:05Z", &seen) else { panic!("it needs a dry run") };
+        asked.into_iter().for_each(|query| seen.add(query, Answer::Yes));
+        let later = planned("2026-11-22T03:04:06Z", &seen).unwrap();
+        assert_eq!(later.after.get("restartedAt"), Some(&json!("2026-11-22T03:04:06.000000Z")), "what is planned has the real time");
+    }
 }

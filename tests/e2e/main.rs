@@ -3,5 +3,21 @@
 //! All tests share one API server that stamps votes and one that does not (`--emulated-version=1.33`). Each test has a
 //! namespace and an operator of its own, so that no test is healed by another's operator.
 
+mod approvals;
+mod audit;
+mod bad_input;
+mod chain;
+mod check;
+mod crash;
+mod disable;
+mod guards;
+mod journal;
 mod path;
+mod refusal;
+mod restart;
+mod revert;
+mod runbooks;
+mod runs;
+mod scale;
+mod stop;
 mod town;

@@ -22,17 +22,18 @@ pub enum Leg {
 pub fn control_plane(leg: Leg) -> &'static Sandbox {
     static STAMPING: OnceLock<Sandbox> = OnceLock::new();
     static PLAIN: OnceLock<Sandbox> = OnceLock::new();
-    let start = |emulated_version: Option<&str>| {
-        let options = Options { emulated_version: emulated_version.map(str::to_owned), ..Options::default() };
-        let sandbox = Sandbox::start(&options).expect("a control plane");
-        sandbox.install_chart(&[]).expect("the chart");
-        sandbox.apply_yaml("root", include_str!("kinds.yaml")).expect("kinds of other projects");
-        sandbox
-    };
     match leg {
-        Leg::Stamping => STAMPING.get_or_init(|| start(None)),
-        Leg::Plain => PLAIN.get_or_init(|| start(Some("1.33"))),
+        Leg::Stamping => STAMPING.get_or_init(|| start(leg)),
+        Leg::Plain => PLAIN.get_or_init(|| start(leg)),
     }
+}
+
+fn start(leg: Leg) -> Sandbox {
+    let emulated_version = (leg == Leg::Plain).then(|| "1.33".to_owned());
+    let sandbox = Sandbox::start(&Options { emulated_version, ..Options::default() }).expect("a control plane");
+    sandbox.install_chart(&[]).expect("the chart");
+    sandbox.apply_yaml("root", include_str!("kinds.yaml")).expect("kinds of other projects");
+    sandbox
 }
 
 /// A namespace of a test's own.
@@ -52,10 +53,22 @@ impl Town {
         Ok(town)
     }
 
+    /// The same on an API server of its own, for a test that does what all others would feel: the global brake, or a
+    /// policy that is taken away. Its processes end with this one.
+    pub fn open_alone(leg: Leg, name: &str) -> Result<Self> {
+        let mut town = Self::empty_on(Box::leak(Box::new(start(leg))), leg, name)?;
+        town.sandbox.open_shop(&town.namespace)?;
+        town.start_operator()?;
+        Ok(town)
+    }
+
     /// A namespace with its people, without shop and operator.
     pub fn empty(leg: Leg, name: &str) -> Result<Self> {
+        Self::empty_on(control_plane(leg), leg, name)
+    }
+
+    fn empty_on(sandbox: &'static Sandbox, leg: Leg, name: &str) -> Result<Self> {
         static NUMBER: AtomicUsize = AtomicUsize::new(1);
-        let sandbox = control_plane(leg);
         let namespace = format!("{name}-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         sandbox.join_namespace(&namespace)?;
         Ok(Self { leg, sandbox, namespace, operator: None })

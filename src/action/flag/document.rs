@@ -48,6 +48,9 @@ impl fmt::Display for Format {
 /// Why a document cannot be read or edited; the caller says which document it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
+    /// Reading it again and again would hold up every other run.
+    #[error("the text has {0} bytes, and at most {LONGEST} are read as a document: keep the flags in a smaller one")]
+    TooLarge(usize),
     /// The text is not what its format says.
     #[error("the text is not {format}: line {line}, column {column}: {why}")]
     DoesNotParse {
@@ -191,7 +194,13 @@ struct Splice {
     with: String,
 }
 
+/// The longest text that is read as a document, in bytes.
+const LONGEST: usize = 256 * 1024;
+
 fn parse<'t>(text: &'t str, format: Format) -> Result<Box<dyn Document + 't>, DocumentError> {
+    if text.len() > LONGEST {
+        return Err(DocumentError::TooLarge(text.len()));
+    }
     Ok(match format {
         Format::Plain => Box::new(plain::Plain::parse(text)),
         Format::Json => Box::new(json::Json::parse(text)?),
@@ -256,9 +265,9 @@ pub(super) fn shown(value: &Value) -> String {
 }
 
 fn cut(text: &str) -> String {
-    const LONGEST: usize = 60;
+    const SHOWN: usize = 60;
     let mut letters = text.chars();
-    let head: String = letters.by_ref().take(LONGEST).collect();
+    let head: String = letters.by_ref().take(SHOWN).collect();
     if letters.next().is_some() { format!("{head}…") } else { head }
 }
 

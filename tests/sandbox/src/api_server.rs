@@ -60,6 +60,8 @@ impl Sandbox {
             write_audit_policy(&policy)?;
             flag(&mut command, "audit-policy-file", &policy.to_string_lossy());
             flag(&mut command, "audit-log-path", &self.audit_log().to_string_lossy());
+            // Megabytes. Unless told, it goes on in a new file after 100, and a test would miss what is in the old one.
+            flag(&mut command, "audit-log-maxsize", "100000");
         }
         emulate(&mut command, options);
         Ok(command)

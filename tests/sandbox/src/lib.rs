@@ -8,6 +8,7 @@
 //! here, and ends when the pipe closes, however this process ends: by `SIGKILL` too.
 
 mod api_server;
+mod furnish;
 mod identity;
 mod install;
 mod kubectl;
@@ -20,6 +21,7 @@ mod sandbox;
 mod shop;
 mod waiting;
 
+pub use furnish::firstaid_program;
 pub use install::repository;
 pub use kubectl::Output;
 pub use operator::Operator;

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use firstaid_sandbox::{Operator, Options, Output, PEOPLE, Sandbox, repository};
+use firstaid_sandbox::{Operator, Options, PEOPLE, Sandbox, firstaid_program, repository};
 use tokio::signal::unix::{SignalKind, signal};
 
 const SHOP: &str = "shop";
@@ -43,90 +43,84 @@ fn run(arguments: Arguments) -> Result<()> {
     Sandbox::build_programs()?;
     let started = Instant::now();
     println!("starting a control plane");
-    let options = Options { emulated_version: arguments.emulated_version.clone(), ..Options::default() };
+    let options = Options { emulated_version: arguments.emulated_version, ..Options::default() };
     let sandbox = Sandbox::start(&options)?;
-    let operator = if arguments.bare { None } else { furnish(&sandbox, &arguments)? };
+    let firstaid = if arguments.bare { None } else { Some(firstaid_program(arguments.operator.as_deref())?) };
+    let operator = firstaid.as_deref().map(|firstaid| furnish(&sandbox, firstaid)).transpose()?;
     let folder = arguments.kubeconfigs.unwrap_or_else(|| repository().join("target/sandbox"));
-    let folder = write_kubeconfigs(&sandbox, &folder)?;
+    let folder = write_kubeconfigs(&sandbox, &folder, firstaid.as_deref())?;
     println!("\nready after {:.0} s", started.elapsed().as_secs_f32());
-    print_what_next(&sandbox, &folder, arguments.bare, operator.as_ref());
+    print_what_next(&sandbox, &folder, operator.as_ref())?;
     until_interrupted()?;
     println!("\ncleaning up");
     Ok(())
 }
 
-/// The chart, the shop, the operator and its runbooks: as much of it as is there.
-fn furnish(sandbox: &Sandbox, arguments: &Arguments) -> Result<Option<Operator>> {
-    println!("installing the chart");
-    sandbox.install_chart(&[])?;
-    println!("opening the shop");
-    sandbox.open_shop(SHOP)?;
-    let binary = match &arguments.operator {
-        Some(path) => fs::canonicalize(path).with_context(|| format!("there is no operator at {}", path.display()))?,
-        None => std::env::current_exe()?.with_file_name("firstaid"),
-    };
-    if !binary.exists() {
-        println!("no operator: {} is missing (cargo build --bin firstaid)", binary.display());
-        return Ok(None);
-    }
+/// The chart, the shop, the operator and the runbooks of this repository.
+fn furnish(sandbox: &Sandbox, firstaid: &Path) -> Result<Operator> {
+    let operator = sandbox.furnish(firstaid, SHOP, &|what| println!("{what}"))?;
+    println!("onboarding the shop and applying the runbooks");
     let runbooks = repository().join("runbooks");
-    if runbooks.exists() {
-        println!("onboarding the shop");
-        onboard(sandbox, &binary, &runbooks, arguments.emulated_version.is_some())?;
-    }
-    println!("starting the operator");
-    let mut operator = sandbox.start_operator(&binary, &[], &[])?;
-    operator.wait_ready(Duration::from_secs(60))?;
-    if runbooks.exists() {
-        println!("applying the runbooks, as author");
-        sandbox.kubectl_run("author", &["apply", "-n", SHOP, "-f", &runbooks.to_string_lossy()])?.ok()?;
-    }
-    Ok(Some(operator))
+    sandbox.onboard(firstaid, SHOP, &runbooks)?;
+    sandbox.kubectl_run("author", &["apply", "-n", SHOP, "-f", &runbooks.to_string_lossy()])?.ok()?;
+    let ready = ["wait", "rbk", "--all", "-n", SHOP, "--for=condition=Ready", "--timeout=60s"];
+    sandbox.kubectl_run("author", &ready)?.ok().context("the runbooks are not ready")?;
+    Ok(operator)
 }
 
-/// `firstaid onboard ... | kubectl apply -f -`
-fn onboard(sandbox: &Sandbox, binary: &Path, runbooks: &Path, emulated: bool) -> Result<()> {
-    let mut command = Command::new(binary);
-    command.args(["onboard", "-n", SHOP, "--from"]).arg(runbooks);
-    if emulated {
-        command.args(["--impersonation", "legacy"]);
-    }
-    let yaml = Output::of(&mut command)?.ok().context("firstaid onboard")?;
-    sandbox.apply_yaml("root", &yaml)?;
-    Ok(())
-}
-
-fn write_kubeconfigs(sandbox: &Sandbox, folder: &Path) -> Result<PathBuf> {
+/// For each person a kubeconfig, and a file to source that makes a shell theirs.
+fn write_kubeconfigs(sandbox: &Sandbox, folder: &Path, operator: Option<&Path>) -> Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    let folder = fs::canonicalize(folder)?;
+    let programs = sandbox.programs().folder.display().to_string();
+    let path = operator
+        .and_then(Path::parent)
+        .map_or(programs.clone(), |firstaid| format!("{programs}:{}", firstaid.display()));
+    // What kubectl remembers of a server's kinds is filed under its address, and ports are used again.
+    let cache = sandbox.data().join("kubectl-cache");
     for name in PEOPLE.iter().map(|person| person.name).chain(["operator"]) {
-        let file = sandbox.kubeconfig(name);
-        if file.exists() {
-            fs::copy(&file, folder.join(format!("{name}.kubeconfig")))?;
+        let kubeconfig = folder.join(format!("{name}.kubeconfig"));
+        if !sandbox.kubeconfig(name).exists() {
+            continue;
         }
+        fs::copy(sandbox.kubeconfig(name), &kubeconfig)?;
+        let (kubeconfig, cache) = (kubeconfig.display(), cache.display());
+        let lines = format!(
+            "export PATH=\"{path}:$PATH\"\nexport KUBECONFIG=\"{kubeconfig}\"\nexport KUBECACHEDIR=\"{cache}\"\nPS1='{name}$ '\n"
+        );
+        fs::write(folder.join(format!("{name}.env")), lines)?;
     }
-    Ok(fs::canonicalize(folder)?)
+    Ok(folder)
 }
 
-fn print_what_next(sandbox: &Sandbox, folder: &Path, bare: bool, operator: Option<&Operator>) {
-    let kubeconfig = |person: &str| folder.join(format!("{person}.kubeconfig")).display().to_string();
-    println!("audit log: {}", sandbox.audit_log().display());
-    if let Some(operator) = operator {
-        println!("operator log: {}", operator.log_path().display());
+fn print_what_next(sandbox: &Sandbox, folder: &Path, operator: Option<&Operator>) -> Result<()> {
+    let source = |person: &str| format!("source {}", folder.join(format!("{person}.env")).display());
+    println!("  logs       {}", sandbox.data().join("logs").display());
+    println!("  audit log  {}", sandbox.audit_log().display());
+    if operator.is_none() {
+        println!("\nIn another terminal:\n  {}\n  kubectl get nodes", source("root"));
+        println!("\nCtrl-C ends it all.");
+        return Ok(());
     }
-    println!("\nIn another terminal:");
-    println!("  export PATH={}:$PATH    # kubectl, helm", sandbox.programs().folder.display());
-    if bare {
-        println!("  export KUBECONFIG={}", kubeconfig("root"));
-        println!("  kubectl get nodes");
-    } else {
-        println!("  export KUBECONFIG={}    # alice is on call", kubeconfig("alice"));
-        println!("  kubectl get runbooks,deployments -n {SHOP}");
-        println!("  kubectl describe runbook -n {SHOP}    # how to start one: status.startCommand");
-        println!("  export KUBECONFIG={}    # bob approves", kubeconfig("bob"));
-        println!("  kubectl get approvals -n {SHOP}");
-        println!("Others: carol (db-owner), dave (sre), author, viewer, mallory (may too much), root");
+    let by = if sandbox.serves_mutating_policies()? { "" } else { " by=bob" };
+    println!("\nIn another terminal you are alice, who is on call.");
+    println!("  {}", source("alice"));
+    println!("  kubectl get rbk -n {SHOP}");
+    println!("  kubectl get rbk -n {SHOP} shed-load -o jsonpath='{{.status.startCommand}}{{\"\\n\"}}'");
+    println!("  (Paste what that prints, with your reason for WHY.)");
+    println!("\nIn a third one you are bob, who reads the plan and approves it with the code that stands under it:");
+    println!("  {}", source("bob"));
+    println!("  kubectl get apv -n {SHOP}");
+    println!("  kubectl describe apv -n {SHOP}");
+    println!("  kubectl annotate apv -n {SHOP} BALLOT approve=\"CODE why\"{by}");
+    println!("  kubectl get rbr -n {SHOP}");
+    println!("  kubectl get arec -n {SHOP}");
+    if !by.is_empty() {
+        println!("  (by=bob: an API server as old as this one does not fill in names. It checks them.)");
     }
+    println!("\nOthers: dave (sre), carol (db-owner), author (runbooks), viewer, mallory (may too much), root.");
     println!("Ctrl-C ends it all.");
+    Ok(())
 }
 
 fn until_interrupted() -> Result<()> {

@@ -1,0 +1,43 @@
+# Needs Rust, a C compiler to link with, and Go; no containers, no cluster. `make` alone says what there is.
+SHELL := bash
+beside := tests/sandbox/beside.sh
+
+# Options for the programs, as in: make sandbox SANDBOX="--emulated-version 1.33"
+DEMO ?=
+SANDBOX ?=
+BENCH ?=
+
+.PHONY: help demo sandbox test bench crds fmt lint
+
+help: ## this list
+	@echo "First Aid. A first build takes some minutes; it says how far it is."
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: ## a crisis, end to end, on a real control plane, in under a minute (DEMO=--step waits for Enter)
+	@$(beside) cargo build --workspace --bins
+	@target/debug/demo $(DEMO)
+
+sandbox: ## a control plane with First Aid and a shop to play with (SANDBOX="--emulated-version 1.33")
+	@$(beside) cargo build --workspace --bins
+	@target/debug/sandbox $(SANDBOX)
+
+test: export RUST_BACKTRACE = 0
+test: ## every test, the ones on a real control plane too
+	@echo "test: building all tests, and beside them the control plane that they run on"
+	@$(beside) cargo test --workspace --no-run
+	@echo "test: running: units, properties, admission, and whole runs on two real API servers"
+	@cargo test --workspace
+
+bench: ## approval to effect, against hand-written floors; memory; writes (some minutes)
+	@$(beside) cargo build --release --package firstaid --package firstaid-bench
+	@target/release/firstaid-bench $(BENCH)
+
+crds: ## writes crds/ from the types in src/api
+	@cargo run --quiet --bin firstaid -- crds --out crds
+
+fmt: ## formats the code
+	@cargo fmt --all
+
+lint: ## clippy without a warning, and the format
+	@cargo clippy --workspace --all-targets -- -D warnings
+	@cargo fmt --all -- --check

@@ -1,0 +1,138 @@
+//! Which folder may know what, as `src/lib.rs` draws it: what decides is pure, and the door to the world is narrow.
+
+use std::path::{Path, PathBuf};
+
+/// The text of a file without its comments and without its tests, which may do as they like.
+struct Source {
+    path: PathBuf,
+    lines: Vec<String>,
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All files below these folders.
+fn files(folders: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut left: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
+    while let Some(path) = left.pop() {
+        if path.is_dir() && !path.is_symlink() {
+            left.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.is_file() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty(), "there is nothing in {folders:?}");
+    found
+}
+
+fn sources(folders: &[&str]) -> Vec<Source> {
+    files(folders)
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "rs") && !path.ends_with("tests.rs"))
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let lines = text.lines().take_while(|line| line.trim() != "#[cfg(test)]").map(|line| line.split("//").next().unwrap().to_owned()).collect();
+            Source { path, lines }
+        })
+        .collect()
+}
+
+/// Every line of these folders that holds one of these words, as a word.
+fn mentions(folders: &[&str], words: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for source in sources(folders) {
+        for (number, line) in source.lines.iter().enumerate() {
+            for word in words.iter().filter(|word| holds(line, word)) {
+                let path = source.path.strip_prefix(root()).unwrap().display();
+                found.push(format!("{path}:{}: {word}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    found
+}
+
+fn holds(line: &str, word: &str) -> bool {
+    let part_of_word = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word).any(|(at, _)| {
+        let (before, after) = (&line[..at], &line[at + word.len()..]);
+        let starts = !word.starts_with(part_of_word) || !before.ends_with(part_of_word);
+        let ends = !word.ends_with(part_of_word) || !after.starts_with(part_of_word);
+        starts && ends
+    })
+}
+
+const NONE: [&str; 0] = [];
+
+#[test]
+fn what_decides_is_pure() {
+    let impure = [
+        "kube::Client", "Client", "Api", "kube::client", "tokio", "async", "await", "futures", "SystemTime", "Instant", "Timestamp::now",
+        "Zoned::now", "rand", "std::env", "std::fs", "std::net", "std::process", "std::thread", "static mut", "println!", "tracing",
+    ];
+    assert_eq!(mentions(&["src/api", "src/action", "src/plan"], &impure), NONE);
+}
+
+#[test]
+fn each_layer_knows_only_those_below() {
+    let above = |names: &[&str]| -> Vec<String> { names.iter().flat_map(|name| [format!("crate::{name}"), format!("super::super::{name}")]).collect() };
+    for (folder, names) in [
+        ("src/api", &["action", "plan", "perform", "record", "control", "app", "cli", "http"][..]),
+        ("src/plan", &["perform", "record", "control", "app", "cli", "http"]),
+        ("src/perform", &["record", "control", "app", "cli", "http"]),
+        ("src/record", &["control", "app", "cli", "http"]),
+        ("src/control", &["app", "cli", "http"]),
+    ] {
+        let above = above(names);
+        assert_eq!(mentions(&[folder], &above.iter().map(String::as_str).collect::<Vec<_>>()), NONE);
+    }
+    // Digests and expressions are all that an action takes from above; they know nothing themselves.
+    let above = above(&["plan", "perform", "record", "control", "app", "cli", "http"]);
+    let mut known = mentions(&["src/action"], &above.iter().map(String::as_str).collect::<Vec<_>>());
+    known.retain(|line| !line.contains("crate::plan::digest") && !line.contains("crate::plan::expression"));
+    assert_eq!(known, NONE);
+}
+
+#[test]
+fn only_perform_and_record_write() {
+    let writes = [
+        ".create(", ".patch(", ".patch_status(", ".patch_metadata(", ".patch_scale(", ".patch_subresource(", ".replace(", ".replace_status(",
+        ".replace_scale(", ".replace_subresource(", ".create_subresource(", ".delete(", ".delete_collection(", ".evict(", ".restart(", "Patch::",
+        "PostParams", "PatchParams", "DeleteParams",
+    ];
+    // A text has `replace` too, with two texts for arguments; an `Api` is always given a name first.
+    let text = |line: &String| line.contains(": .replace(: ") && (line.contains(".replace('") || line.contains(".replace(\""));
+    let mut elsewhere = mentions(
+        &["src/api", "src/action", "src/plan", "src/control", "src/cli", "src/app.rs", "src/http.rs", "src/main.rs", "src/metrics.rs", "src/telemetry.rs"],
+        &writes,
+    );
+    elsewhere.retain(|line| !text(line));
+    assert_eq!(elsewhere, NONE);
+    assert!(mentions(&["src/perform", "src/record"], &writes).len() > 6, "the writes were not found where they belong");
+}
+
+#[test]
+fn every_file_of_src_is_looked_at_by_these_rules() {
+    let known = ["action", "api", "app.rs", "bin", "cli", "control", "http.rs", "lib.rs", "main.rs", "metrics.rs", "perform", "plan", "record", "telemetry.rs"];
+    let mut strange: Vec<String> =
+        std::fs::read_dir(root().join("src")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    strange.retain(|name| !known.contains(&name.as_str()));
+    assert_eq!(strange, NONE, "say in tests/layers.rs what it may know");
+}
+
+#[test]
+fn no_file_is_too_long_to_read() {
+    let long: Vec<String> = files(&["src", "tests", "charts", "runbooks"])
+        .into_iter()
+        // `go.sum` is made by Go, and snapshots by the tests.
+        .filter(|path| !["sum", "snap"].iter().any(|end| path.extension().is_some_and(|e| e == *end)))
+        .filter(|path| !path.components().any(|part| part.as_os_str() == "kinds"))
+        .filter_map(|path| {
+            let lines = std::fs::read_to_string(&path).unwrap().lines().count();
+            (lines >= 600).then(|| format!("{} has {lines} lines", path.display()))
+        })
+        .collect();
+    assert_eq!(long, NONE);
+}
