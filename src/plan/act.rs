@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::journal;
 use super::memory::{Reply, Sent};
 use super::pass::{Flow, Pass, either};
 use super::settle::Act;
@@ -48,7 +49,7 @@ impl Pass<'_> {
                 return decision.map(Attempt::Decided);
             }
         };
-        if self.certainty(act, &version_of(&object)) == Certainty::Unclear {
+        if self.certainty(act, &object) == Certainty::Unclear {
             return self.ask_a_person(act).map(Attempt::Decided);
         }
         self.check_holder(step, token_of(&object))?;
@@ -111,7 +112,8 @@ impl Pass<'_> {
     }
 
     /// Whether the intent may have been acted on, seeing that its token is not on the target.
-    fn certainty(&self, act: &Act<'_>, now: &SeenVersion) -> Certainty {
+    fn certainty(&self, act: &Act<'_>, object: &Value) -> Certainty {
+        let now = &version_of(object);
         // An object that was made anew counts its generations anew, and tells nothing of the one before it.
         let same = self.is_same_object(act);
         let unchanged_since = |then: &SeenVersion| {
@@ -121,14 +123,23 @@ impl Pass<'_> {
             Some(sent) if sent.was_refused() => true,
             // As at the send: it has not landed, and the same patch may be sent again, since at most one can pass.
             Some(Sent { effect, .. }) => unchanged_since(&effect.seen),
-            // Nobody can have acted before this process knew of it; or else nothing has changed since it was planned.
+            // Nobody can have acted before this process knew of it; or else nothing has changed since it was planned; or
+            // what changed is what this run did before, and its token would be another one had this been done too.
             None => {
                 self.world.memory.untouched.contains(&act.planned.token)
                     || unchanged_since(&act.planned.seen)
+                    || (same && token_of(object).is_some_and(|token| self.is_of_an_earlier_step(token)))
                     || (same && self.only_others_changed(act, now))
             }
         };
         if nothing { Certainty::NothingLanded } else { Certainty::Unclear }
+    }
+
+    /// Whether a token was left by a step of this run that is settled.
+    fn is_of_an_earlier_step(&self, token: &str) -> bool {
+        journal::settled(&self.draft).iter().any(|(key, _, _)| {
+            key.rsplit_once('.').is_some_and(|(step, attempt)| attempt.parse().is_ok_and(|attempt| self.token(step, attempt) == token))
+        })
     }
 
     /// Before a plan that may have been acted on is given up, or its run declared over: the target is read, and a request
@@ -137,17 +148,20 @@ impl Pass<'_> {
         if !act.step.action.changes() || self.nothing_sent(act) {
             return Ok(());
         }
+        self.require(&[Query::Journal])?;
+        // Whatever is found was done under the votes that were cast on its plan, and its record says so.
+        let act = &Act { votes: self.votes_on(&act.plan), plan: act.plan.clone(), intent_at: act.intent_at.clone(), ..*act };
         if let Some(Sent { effect, at, reply: Reply::Landed, .. }) = self.world.memory.sent.get(&act.planned.token).cloned() {
             return Err(either(self.landed(act, &effect, at)));
         }
-        let mut queries = vec![Query::Journal];
+        let mut queries = Vec::new();
         queries.extend(action::look(&act.step.action, &self.context(act.intent_at.0)));
         self.require(&queries)?;
         let unclear = match self.target(act).cloned() {
             Ok(object) if token_of(&object) == Some(act.planned.token.as_str()) => return Err(either(self.found_done(act))),
             Ok(object) => {
-                self.rule_out_late_copies(act, "it may still arrive")?;
-                self.certainty(act, &version_of(&object)) == Certainty::Unclear
+                self.rule_out_late_copies(act, "no answer came back")?;
+                self.certainty(act, &object) == Certainty::Unclear
             }
             Err(obstacle) => {
                 let (_, sentence) = self.surmount(act.step, obstacle)?;
@@ -250,7 +264,7 @@ impl Pass<'_> {
     fn ask_a_person(&mut self, act: &Act<'_>) -> Flow {
         let target = act.planned.target.display();
         // The word is given once and answers one question: it must not answer a second one that nobody has looked at.
-        let used = self.draft.steps.values().any(|entry| entry.outcome.as_ref().is_some_and(|o| o.result == Result::Unknown));
+        let mut used = self.draft.steps.values().any(|entry| entry.outcome.as_ref().is_some_and(|o| o.result == Result::Unknown));
         if let Some(word) = self.annotation(SETTLE_ANNOTATION).filter(|_| !used).map(str::to_owned) {
             let by = self.annotation(SETTLE_BY_ANNOTATION).unwrap_or("a person").to_owned();
             let (said, why) = word.split_once(char::is_whitespace).unwrap_or((word.as_str(), ""));
@@ -259,7 +273,7 @@ impl Pass<'_> {
                 "done" => return Ok(self.write_outcome(act, Result::Unknown, &message, None, None)),
                 "not-done" => return self.not_done(act, &message),
                 // The API server refuses any other word; a wrong guess here would be a second act.
-                _ => {}
+                _ => used = true,
             }
         }
         if used && self.annotation(ABORT_ANNOTATION).is_some() {

@@ -128,7 +128,8 @@ fn run_variables(run: &RunbookRun) -> Value {
 fn resolve(runbook: &Runbook, parameters: Value, run: &Value, cluster: &Cluster, now: Timestamp) -> Result<Frozen, Unfit> {
     consistent(&runbook.spec)?;
     let variables = [("params", &parameters), ("run", run)];
-    let steps = runbook.spec.steps.iter().map(|step| fill_in(step, &variables)).collect::<Result<_, _>>()?;
+    let steps: Vec<Step> = runbook.spec.steps.iter().map(|step| fill_in(step, &variables)).collect::<Result<_, _>>()?;
+    steps.iter().try_for_each(names_its_flag)?;
     Ok(Frozen {
         schema_version: SCHEMA_VERSION,
         at: MicroTime(now),
@@ -142,6 +143,16 @@ fn resolve(runbook: &Runbook, parameters: Value, run: &Value, cluster: &Cluster,
         gates: runbook.spec.gates.clone(),
         steps,
     })
+}
+
+/// Whether a flag is named at all, once the expressions are filled in: an empty flag or key selects nothing, and never all.
+fn names_its_flag(step: &Step) -> Result<(), Unfit> {
+    let Action::Disable(disable) = &step.action else { return Ok(()) };
+    let key = disable.config_map.as_ref().map(|map| map.key.as_str());
+    if disable.flag.trim().is_empty() || key.is_some_and(|key| key.trim().is_empty()) {
+        return Err(Unfit::Contradiction(format!("step {:?} names no flag, or no key of its ConfigMap", step.name)));
+    }
+    Ok(())
 }
 
 /// The step with its expressions filled in. What a check wants to be true is no template and stays, its object is one.

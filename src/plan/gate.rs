@@ -7,7 +7,7 @@ use super::settle::Act;
 use super::{Decision, GATE_LOOK, Retirement, ballot};
 use crate::action::{self, Answer, Query};
 use crate::api::approval::{Approval, BallotState};
-use crate::api::run::{CountedVote, Phase, Plan, PlannedStep};
+use crate::api::run::{CountedVote, Phase, Plan, PlannedStep, Slot};
 use crate::api::runbook::Gate;
 use crate::api::{RunbookRun, Step};
 
@@ -165,23 +165,42 @@ impl Pass<'_> {
 
     /// What people are told while they are waited for.
     pub fn say_waiting(&mut self, progress: &str, gate: &Gate, plan: &Plan) {
-        let wanted: Vec<String> = gate.requires.iter().map(|r| format!("{} of {}", r.count, r.role)).collect();
+        let marked = |slot: &&Slot| self.ballots.iter().any(|b| b.metadata.name.as_ref() == Some(&slot.name) && ballot::read(b) != ballot::Mark::Empty);
+        let open: Vec<&Slot> = plan.ballots.iter().filter(|slot| !marked(slot)).collect();
+        let wanted = gate.requires.iter().filter_map(|r| match open.iter().filter(|slot| slot.role == r.role).count() {
+            0 => None,
+            count => Some(format!("{count} of {}", r.role)),
+        });
+        let wanted: Vec<String> = wanted.collect();
         let namespace = self.namespace().to_owned();
         let name_yourself = if self.world.operator.stamps { "" } else { " by=YOUR-USER-NAME" };
-        let first = plan.ballots.first().map(|slot| slot.name.as_str()).unwrap_or_default();
+        let first = open.first().map(|slot| slot.name.as_str()).unwrap_or_default();
         let mut commands = Vec::new();
-        if ballot::has_several_effects(plan) {
+        let code = if ballot::has_several_effects(plan) {
             commands.push(format!("kubectl describe apv -n {namespace} {first}   # the whole plan, with its code"));
-            commands.push(format!("kubectl annotate apv -n {namespace} {first} approve=\"CODE WHY\"{name_yourself}"));
+            "CODE"
         } else {
-            commands.push(format!("kubectl annotate apv -n {namespace} {first} approve=\"{} WHY\"{name_yourself}", plan.code));
+            plan.code.as_str()
+        };
+        for slot in &open {
+            let role = if open.len() > 1 { format!("   # as {}", slot.role) } else { String::new() };
+            commands.push(format!("kubectl annotate apv -n {namespace} {} approve=\"{code} WHY\"{name_yourself}{role}", slot.name));
         }
         commands.push(format!("kubectl annotate apv -n {namespace} {first} deny=\"WHY\"{name_yourself}"));
         commands.push(self.abort_command());
         let since = plan.gate_since.0.strftime("%Y-%m-%dT%H:%M:%SZ");
-        let ballots: Vec<&str> = plan.ballots.iter().map(|slot| slot.name.as_str()).collect();
+        let ballots: Vec<&str> = open.iter().map(|slot| slot.name.as_str()).collect();
         let text = format!("approval by {} since {since}: {}", wanted.join(" and "), ballots.join(", "));
         self.say(Phase::Waiting, progress, &text, commands);
+    }
+
+    /// The votes under which something was, or may have been, done under a plan.
+    pub fn votes_on(&self, key: &str) -> Vec<CountedVote> {
+        if let Some(votes) = journal::bound_votes(&self.draft, key) {
+            return votes.to_vec();
+        }
+        let tally = self.draft.plans.get(key).map(|plan| tally(self.run, plan, self.ballots.iter().copied()));
+        if let Some(Tally::Quorum(votes)) = tally { votes } else { Vec::new() }
     }
 
     /// Who may still approve? Only where the cluster stamped the voter's groups: without them nobody can tell.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::{gate, journal};
 use crate::action::Effect;
+use crate::api::run::PlannedStep;
 use crate::api::{Approval, RunbookRun, RunbookRunStatus};
 
 /// What this process knows of a run from its own doing.
@@ -50,7 +51,7 @@ impl Memory {
         }
     }
 
-    /// After a live read: while a gate is closed, nobody can have acted behind it.
+    /// After a live read: while a gate is closed, nobody can have acted behind it, and no step is begun before its turn.
     pub fn observed(&mut self, run: &RunbookRun, ballots: &[Approval]) {
         let Some(status) = &run.status else { return };
         let segments = status.plans.keys().filter_map(|key| key.split_once('.')?.0.parse().ok());
@@ -58,6 +59,9 @@ impl Memory {
             if plan.gate.is_some() && !matches!(gate::tally(run, plan, ballots.iter()), gate::Tally::Quorum(_)) {
                 self.untouched.extend(plan.steps.iter().map(|step| step.token.clone()));
             }
+            // Nobody acts on a step before the one before it is settled.
+            let settled = |step: &&PlannedStep| status.steps.get(&journal::key(&step.step, step.attempt)).is_some_and(|entry| entry.settled.is_some());
+            self.untouched.extend(plan.steps.iter().skip_while(settled).skip(1).map(|step| step.token.clone()));
         }
     }
 }

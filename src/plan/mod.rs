@@ -30,6 +30,8 @@ mod rehearse;
 mod revert;
 mod segment;
 mod settle;
+#[cfg(test)]
+mod tests;
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -1,0 +1,14 @@
+//! The planner against a cluster in memory.
+
+mod act;
+mod ambiguous;
+mod api_server;
+mod checks;
+mod cluster;
+mod gates;
+mod hash;
+mod journey;
+mod people;
+mod revert;
+mod schedules;
+mod words;
