@@ -41,7 +41,7 @@ impl Pass<'_> {
             let undos = journal::settled(&draft).into_iter().filter(|(key, _, _)| key.contains(".undo."));
             let not_undone = undos.filter(|(_, outcome, settled)| !journal::went_well(outcome, settled));
             let why: Vec<&str> = not_undone.map(|(_, o, s)| if o.message.is_empty() { s.message.as_str() } else { o.message.as_str() }).collect();
-            self.finish(Phase::Failed, "RevertIncomplete", &format!("{because}; not undone wholly: {}", why.join("; ")))
+            self.finish(Phase::Failed, "RevertIncomplete", &format!("could not be undone wholly: {}; this after {because}", why.join("; ")))
         }
     }
 

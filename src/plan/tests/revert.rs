@@ -51,7 +51,7 @@ fn what_somebody_else_changed_since_is_left_alone() {
     assert_eq!(undo.spec.result, Result::Refused);
     assert!(undo.spec.message.starts_with("ChangedSince: Deployment/checkout is at 7 replicas, neither the 10"), "{}", undo.spec.message);
     assert_eq!((c.record_state("out"), c.record_state("basket")), (RecordState::InPlace, RecordState::Reverted));
-    assert!(c.message().contains("; not undone wholly: ChangedSince: Deployment/checkout is at 7 replicas"), "{}", c.message());
+    assert!(c.message().contains("could not be undone wholly: ChangedSince: Deployment/checkout is at 7 replicas"), "{}", c.message());
     assert_eq!(c.status().in_place_at_end, Some(1));
 }
 
