@@ -95,7 +95,9 @@ async fn prepare(args: &OperatorArgs, watching: &Client, config: Config, metrics
         );
         match served {
             Ok(_) => break,
-            Err(error) => tracing::warn!(%error, "the kinds of First Aid cannot be listed; is the chart installed? trying again"),
+            Err(error) => {
+                tracing::warn!(%error, "the kinds of First Aid cannot be listed; is the chart installed? trying again")
+            }
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
@@ -118,7 +120,8 @@ async fn prepare(args: &OperatorArgs, watching: &Client, config: Config, metrics
     };
     // Where the operator has rights in some namespaces only, it proves its guards in one of them.
     let proving = args.namespaces.first().unwrap_or(&args.operator_namespace);
-    let performer = Performer::new(config, &args.operator_namespace, proving).context("making a client that does not retry")?;
+    let performer =
+        Performer::new(config, &args.operator_namespace, proving).context("making a client that does not retry")?;
     Ok(Context { performer, recall: Recall::default(), operator, metrics })
 }
 
@@ -151,7 +154,10 @@ async fn keep_proving(context: Arc<Context>, stop: impl Future<Output = ()>) {
             let proof = context.performer.guard().renew().await;
             context.metrics.guards(proof.is_ok());
             if let Err(why) = proof {
-                tracing::error!(why, "the approval policies are not proven to be in force; nothing is done until they are");
+                tracing::error!(
+                    why,
+                    "the approval policies are not proven to be in force; nothing is done until they are"
+                );
             }
             tokio::time::sleep(Duration::from_secs(30)).await;
         }

@@ -21,7 +21,12 @@ struct Shared {
 ///
 /// # Errors
 /// Where the address cannot be listened on.
-pub async fn serve(address: SocketAddr, ready: watch::Receiver<bool>, metrics: Metrics, stop: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
+pub async fn serve(
+    address: SocketAddr,
+    ready: watch::Receiver<bool>,
+    metrics: Metrics,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
     let router = Router::new()
         .route("/livez", get(async || "ok\n"))

@@ -58,7 +58,11 @@ impl Metrics {
         registry.register("runs_finished", "Runs that ended, by phase", self.finished.clone());
         registry.register("acts", "Acts that were sent, by what came back", self.acted.clone());
         registry.register("pass_errors", "Passes that ended early, by category", self.errors.clone());
-        registry.register("guards_proven", "1 while the approval policies are proven to be in force", self.guards.clone());
+        registry.register(
+            "guards_proven",
+            "1 while the approval policies are proven to be in force",
+            self.guards.clone(),
+        );
         let mut text = String::new();
         text::encode(&mut text, &registry)?;
         Ok(text)

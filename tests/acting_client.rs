@@ -77,13 +77,29 @@ fn listen(stream: &mut BufReader<TcpStream>) -> bool {
 fn refuse(stream: &mut BufReader<TcpStream>) {
     let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "ServiceUnavailable", "message": "busy", "code": 503});
     let body = status.to_string();
-    let head = format!("HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
     stream.get_mut().write_all(format!("{head}{body}").as_bytes()).unwrap();
 }
 
 fn effect() -> Effect {
-    let target = Target { api_version: "apps/v1".into(), kind: "Deployment".into(), namespace: "shop".into(), name: "checkout".into(), uid: "u1".into() };
-    Effect::new(&target, &json!({"metadata": {"uid": "u1", "generation": 1}}), "run/r1/scale/1", &[], Map::new(), Map::new())
+    let target = Target {
+        api_version: "apps/v1".into(),
+        kind: "Deployment".into(),
+        namespace: "shop".into(),
+        name: "checkout".into(),
+        uid: "u1".into(),
+    };
+    Effect::new(
+        &target,
+        &json!({"metadata": {"uid": "u1", "generation": 1}}),
+        "run/r1/scale/1",
+        &[],
+        Map::new(),
+        Map::new(),
+    )
 }
 
 fn run() -> RunbookRun {

@@ -1,4 +1,5 @@
 //! The chart as helm renders it: what it grants, what its policies hold, and which values it takes.
+#![allow(clippy::unwrap_used)]
 
 use std::process::Command;
 use std::sync::LazyLock;
@@ -20,7 +21,8 @@ fn helm(arguments: &[&str]) -> Output {
 }
 
 fn template(values: &[&str]) -> Output {
-    let mut arguments = vec!["template", "firstaid", "charts/firstaid", "-n", "firstaid-system", "--kube-version", "1.36.4"];
+    let mut arguments =
+        vec!["template", "firstaid", "charts/firstaid", "-n", "firstaid-system", "--kube-version", "1.36.4"];
     values.iter().for_each(|value| arguments.extend(["--set-json", value]));
     helm(&arguments)
 }
@@ -33,7 +35,9 @@ const VALUES: [&[&str]; 6] = [
     &[r#"stamping="on""#],
     &[r#"stamping="off""#, r#"ballots={"requireCredential":true}"#, r#"operator={"requireCredential":false}"#],
     &[r#"namespaces=["shop","bank"]"#, r#"roles=["sre","db-owner","net"]"#, "aggregateToView=true"],
-    &[r#"tenants=[{"namespace":"shop","impersonation":"legacy"},{"namespace":"bank","serviceAccountName":"aid","impersonation":"legacy"}]"#],
+    &[
+        r#"tenants=[{"namespace":"shop","impersonation":"legacy"},{"namespace":"bank","serviceAccountName":"aid","impersonation":"legacy"}]"#,
+    ],
     &[CONSTRAINED, r#"operator={"enabled":false}"#, r#"clusterName="here""#],
 ];
 
@@ -110,13 +114,16 @@ fn to_act_as_somebody_is_granted_by_name_and_in_one_namespace() {
     let objects = rendered();
     let mut grants = 0;
     for (role, rule) in rules(&objects) {
-        let impersonates = items(rule, "/verbs").iter().any(|verb| verb.as_str().is_some_and(|verb| verb.starts_with("impersonate")));
+        let impersonates =
+            items(rule, "/verbs").iter().any(|verb| verb.as_str().is_some_and(|verb| verb.starts_with("impersonate")));
         if !impersonates {
             continue;
         }
         grants += 1;
         assert_eq!(text(role, "/kind"), "Role", "{}: {rule}", name(role));
-        let on_target = items(rule, "/verbs").iter().all(|verb| verb.as_str().is_some_and(|verb| verb.starts_with("impersonate-on:")));
+        let on_target = items(rule, "/verbs")
+            .iter()
+            .all(|verb| verb.as_str().is_some_and(|verb| verb.starts_with("impersonate-on:")));
         assert!(on_target || items(rule, "/resourceNames").len() == 1, "{}: {rule}", name(role));
         for resource in ["users", "groups", "userextras", "uids"] {
             assert!(!has(rule, "/resources", resource), "{}: {rule}", name(role));
@@ -128,7 +135,10 @@ fn to_act_as_somebody_is_granted_by_name_and_in_one_namespace() {
 #[test]
 fn the_operator_may_touch_no_secret_and_no_workload() {
     let objects = rendered();
-    let operators: Vec<_> = rules(&objects).into_iter().filter(|(role, _)| text(role, "/metadata/name").starts_with("firstaid-operator")).collect();
+    let operators: Vec<_> = rules(&objects)
+        .into_iter()
+        .filter(|(role, _)| text(role, "/metadata/name").starts_with("firstaid-operator"))
+        .collect();
     assert!(operators.len() > 10);
     for (role, rule) in operators {
         for group in ["apps", "batch", "autoscaling", "admissionregistration.k8s.io", "networking.k8s.io", "policy"] {
@@ -137,7 +147,8 @@ fn the_operator_may_touch_no_secret_and_no_workload() {
         for resource in ["secrets", "pods", "pods/exec", "services", "nodes", "serviceaccounts/token"] {
             assert!(!has(rule, "/resources", resource), "{}: {rule}", name(role));
         }
-        let brake_only = !has(rule, "/resources", "configmaps") || items(rule, "/resourceNames") == [Value::from("firstaid-brake")];
+        let brake_only =
+            !has(rule, "/resources", "configmaps") || items(rule, "/resourceNames") == [Value::from("firstaid-brake")];
         assert!(brake_only, "{}: {rule}", name(role));
         for verb in ["delete", "deletecollection"] {
             assert!(!has(rule, "/verbs", verb), "{}: it never deletes: {rule}", name(role));
@@ -152,7 +163,12 @@ fn the_operator_is_bound_to_its_own_roles_only() {
         let own = role.starts_with("firstaid-operator") || role.starts_with("firstaid-acts-as-");
         assert!(own, "{} binds {role}", name(binding));
         for subject in items(binding, "/subjects") {
-            assert_eq!((text(subject, "/kind"), text(subject, "/name")), ("ServiceAccount", "firstaid"), "{}", name(binding));
+            assert_eq!(
+                (text(subject, "/kind"), text(subject, "/name")),
+                ("ServiceAccount", "firstaid"),
+                "{}",
+                name(binding)
+            );
             assert_eq!(text(subject, "/namespace"), "firstaid-system", "{}", name(binding));
         }
     }
@@ -176,7 +192,8 @@ fn no_policy_can_be_got_round_by_a_label() {
         for at in ["/spec/matchConstraints", "/spec/matchResources"] {
             assert!(object.pointer(&format!("{at}/objectSelector")).is_none(), "{}", name(object));
             let Some(selector) = object.pointer(&format!("{at}/namespaceSelector")) else { continue };
-            let own = selector.pointer("/matchLabels/kubernetes.io~1metadata.name").is_some() && selector.as_object().is_some_and(|s| s.len() == 1);
+            let own = selector.pointer("/matchLabels/kubernetes.io~1metadata.name").is_some()
+                && selector.as_object().is_some_and(|s| s.len() == 1);
             assert!(own, "{}: {selector}", name(object));
         }
         assert!(items(object, "/spec/matchConstraints/excludeResourceRules").is_empty(), "{}", name(object));
@@ -190,10 +207,13 @@ fn every_policy_is_bound_and_denies() {
             let kind = format!("{}Binding", text(policy, "/kind"));
             let bound: Vec<_> = objects
                 .iter()
-                .filter(|object| text(object, "/kind") == kind && text(object, "/spec/policyName") == text(policy, "/metadata/name"))
+                .filter(|object| {
+                    text(object, "/kind") == kind && text(object, "/spec/policyName") == text(policy, "/metadata/name")
+                })
                 .collect();
             assert!(!bound.is_empty(), "{} is not bound", name(policy));
-            let denies = kind.starts_with("Mutating") || bound.iter().all(|binding| has(binding, "/spec/validationActions", "Deny"));
+            let denies = kind.starts_with("Mutating")
+                || bound.iter().all(|binding| has(binding, "/spec/validationActions", "Deny"));
             assert!(denies, "{} does not deny", name(policy));
         }
     }

@@ -52,7 +52,9 @@ fn run(sandbox: &Sandbox, pods: &str) -> Result<String> {
     let mut wanted: Value = serde_json::from_str(spec)?;
     wanted["spec"]["reason"] = "queue grows".into();
     wanted["spec"]["parameters"] = serde_json::json!({"replicas": pods});
-    let created = sandbox.kubectl_input("alice", &["create", "-n", "shop", "-o", "name", "-f", "-"], &wanted.to_string())?.ok()?;
+    let created = sandbox
+        .kubectl_input("alice", &["create", "-n", "shop", "-o", "name", "-f", "-"], &wanted.to_string())?
+        .ok()?;
     let name = created.trim().rsplit('/').next().unwrap_or_default().to_owned();
     let ballot = poll("a ballot", WITHIN, || {
         let open = |ballot: &Value| text(ballot, "/spec/request/run") == name;
@@ -96,7 +98,8 @@ fn from_an_empty_cluster_to_a_first_run_and_away_again() -> Result<()> {
     let rollout = ["rollout", "status", "deployment/firstaid", "-n", "firstaid-system", "--timeout=60s"];
     sandbox.kubectl_run("root", &rollout)?.ok().context("waiting for the Deployment")?;
     sandbox.sign_in_service_account("operator", "firstaid-system", "firstaid")?;
-    let mut operator = sandbox.start_operator(Path::new(env!("CARGO_BIN_EXE_firstaid")), &["--lease-seconds=3"], &[])?;
+    let mut operator =
+        sandbox.start_operator(Path::new(env!("CARGO_BIN_EXE_firstaid")), &["--lease-seconds=3"], &[])?;
     operator.wait_ready(WITHIN)?;
 
     // 2. What onboard prints, and 3. the runbooks. Neither more nor less.
@@ -104,7 +107,10 @@ fn from_an_empty_cluster_to_a_first_run_and_away_again() -> Result<()> {
     let grant = firstaid(&["onboard", "-n", "shop", "--from", "runbooks/", "--impersonation", "constrained"])?;
     sandbox.apply_yaml("root", &grant)?;
     let folder = repository().join("runbooks");
-    sandbox.kubectl_run("author", &["apply", "-n", "shop", "-f", &folder.to_string_lossy()])?.ok().context("applying the runbooks")?;
+    sandbox
+        .kubectl_run("author", &["apply", "-n", "shop", "-f", &folder.to_string_lossy()])?
+        .ok()
+        .context("applying the runbooks")?;
     for runbook in ["break-retry-loop", "restart-stuck-service", "shed-load"] {
         let ready = ["wait", "-n", "shop", "--for=condition=Ready", &format!("rbk/{runbook}"), "--timeout=60s"];
         sandbox.kubectl_run("root", &ready)?.ok().with_context(|| format!("{runbook} is not ready"))?;
@@ -115,7 +121,8 @@ fn from_an_empty_cluster_to_a_first_run_and_away_again() -> Result<()> {
 
     // An upgrade changes what it is told to change, and nothing that has happened.
     let before = records(&sandbox)?;
-    let upgrade = ["upgrade", "firstaid", "charts/firstaid", "-n", "firstaid-system", "--set", "roles={sre,db-owner,net}"];
+    let upgrade =
+        ["upgrade", "firstaid", "charts/firstaid", "-n", "firstaid-system", "--set", "roles={sre,db-owner,net}"];
     helm(&sandbox, &upgrade)?.ok().context("helm upgrade")?;
     get(&sandbox, &["clusterrole", "firstaid-approver-as-net"])?;
     assert_eq!(records(&sandbox)?, before);
@@ -132,7 +139,10 @@ fn from_an_empty_cluster_to_a_first_run_and_away_again() -> Result<()> {
     }
     assert_eq!(records(&sandbox)?, before);
     assert_eq!(items(&get(&sandbox, &["rbr", "-n", "shop"])?).len(), 2);
-    assert!(items(&get(&sandbox, &["validatingadmissionpolicies"])?).is_empty(), "a policy without an operator refuses everybody");
+    assert!(
+        items(&get(&sandbox, &["validatingadmissionpolicies"])?).is_empty(),
+        "a policy without an operator refuses everybody"
+    );
     helm(&sandbox, &install)?.ok().context("helm install once more, over the kinds that stayed")?;
     assert_eq!(records(&sandbox)?, before);
     Ok(())

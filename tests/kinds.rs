@@ -26,7 +26,8 @@ impl Found<'_> {
 }
 
 fn crds() -> &'static [Value] {
-    static CRDS: LazyLock<Vec<Value>> = LazyLock::new(|| files().unwrap().iter().map(|(_, text)| serde_yaml::from_str(text).unwrap()).collect());
+    static CRDS: LazyLock<Vec<Value>> =
+        LazyLock::new(|| files().unwrap().iter().map(|(_, text)| serde_yaml::from_str(text).unwrap()).collect());
     &CRDS
 }
 
@@ -70,7 +71,8 @@ fn the_committed_files_are_those_that_the_types_give() {
         let committed = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
         assert!(committed == *text, "crds/{name} is not what the types give; write it anew with: cargo run -- crds");
     }
-    let mut names: Vec<String> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> =
+        std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     let mut wanted: Vec<String> = generated.into_iter().map(|(name, _)| name).collect();
     wanted.sort();
@@ -79,7 +81,12 @@ fn the_committed_files_are_those_that_the_types_give() {
 
 #[test]
 fn every_field_is_explained() {
-    assert_eq!(places(|it| it.named && it.schema.get("description").and_then(Value::as_str).is_none_or(|d| d.trim().is_empty())), NONE);
+    assert_eq!(
+        places(
+            |it| it.named && it.schema.get("description").and_then(Value::as_str).is_none_or(|d| d.trim().is_empty())
+        ),
+        NONE
+    );
 }
 
 #[test]
@@ -103,7 +110,10 @@ fn every_place_has_a_type_and_only_copies_are_opaque() {
         let name = path.rsplit('.').next().unwrap_or_default();
         !["frozen", "before", "after", "facts", "restore", "contexts[]"].contains(&name)
     });
-    assert_eq!(opaque, NONE, "what is not checked by the API server is a copy of what was read, or a caller's own context");
+    assert_eq!(
+        opaque, NONE,
+        "what is not checked by the API server is a copy of what was read, or a caller's own context"
+    );
 }
 
 #[test]
@@ -117,7 +127,9 @@ fn every_rule_has_a_sentence() {
         let message = rule.get("message").and_then(Value::as_str).unwrap_or_default();
         message.split_whitespace().count() < 3 && rule.get("messageExpression").is_none()
     };
-    let rules = |it: &Found<'_>| it.schema.get("x-kubernetes-validations").and_then(Value::as_array).cloned().unwrap_or_default();
+    let rules = |it: &Found<'_>| {
+        it.schema.get("x-kubernetes-validations").and_then(Value::as_array).cloned().unwrap_or_default()
+    };
     assert_eq!(places(|it| rules(it).iter().any(silent)), NONE);
     assert!(places(|it| !rules(it).is_empty()).len() > 5, "the rules were not found");
 }
@@ -129,7 +141,10 @@ fn texts<'a>(crd: &'a Value, list: &str, key: &str) -> Vec<&'a str> {
 
 #[test]
 fn kubectl_get_shows_what_a_person_looks_for() {
-    let shown: Vec<String> = crds().iter().map(|crd| format!("{}: {}", kind(crd), texts(crd, "additionalPrinterColumns", "name").join(" "))).collect();
+    let shown: Vec<String> = crds()
+        .iter()
+        .map(|crd| format!("{}: {}", kind(crd), texts(crd, "additionalPrinterColumns", "name").join(" ")))
+        .collect();
     assert_eq!(
         shown,
         [
@@ -152,7 +167,8 @@ fn every_column_and_every_selector_is_a_field() {
             if plain.starts_with(".metadata.") {
                 continue;
             }
-            let pointer: String = plain.trim_start_matches('.').split('.').map(|name| format!("/properties/{name}")).collect();
+            let pointer: String =
+                plain.trim_start_matches('.').split('.').map(|name| format!("/properties/{name}")).collect();
             let schema = version(crd).pointer("/schema/openAPIV3Schema").unwrap();
             assert!(schema.pointer(&pointer).is_some(), "{}: there is no {path}", kind(crd));
         }
@@ -161,7 +177,10 @@ fn every_column_and_every_selector_is_a_field() {
 
 #[test]
 fn runs_and_records_can_be_selected_by_what_they_are_looked_for() {
-    let selectable: Vec<String> = crds().iter().map(|crd| format!("{}: {}", kind(crd), texts(crd, "selectableFields", "jsonPath").join(" "))).collect();
+    let selectable: Vec<String> = crds()
+        .iter()
+        .map(|crd| format!("{}: {}", kind(crd), texts(crd, "selectableFields", "jsonPath").join(" ")))
+        .collect();
     assert_eq!(
         selectable,
         [
@@ -180,7 +199,13 @@ fn names_are_short_and_together() {
         .map(|crd| {
             let names = crd.pointer("/spec/names").unwrap();
             let word = |key: &str| names.get(key).unwrap().to_string().replace('"', "");
-            format!("{} {} {} {}", word("plural"), word("shortNames"), word("categories"), crd.pointer("/spec/scope").unwrap().as_str().unwrap())
+            format!(
+                "{} {} {} {}",
+                word("plural"),
+                word("shortNames"),
+                word("categories"),
+                crd.pointer("/spec/scope").unwrap().as_str().unwrap()
+            )
         })
         .collect();
     assert_eq!(

@@ -34,7 +34,11 @@ fn sources(folders: &[&str]) -> Vec<Source> {
         .filter(|path| path.extension().is_some_and(|e| e == "rs") && !path.ends_with("tests.rs"))
         .map(|path| {
             let text = std::fs::read_to_string(&path).unwrap();
-            let lines = text.lines().take_while(|line| line.trim() != "#[cfg(test)]").map(|line| line.split("//").next().unwrap().to_owned()).collect();
+            let lines = text
+                .lines()
+                .take_while(|line| line.trim() != "#[cfg(test)]")
+                .map(|line| line.split("//").next().unwrap().to_owned())
+                .collect();
             Source { path, lines }
         })
         .collect()
@@ -69,15 +73,36 @@ const NONE: [&str; 0] = [];
 #[test]
 fn what_decides_is_pure() {
     let impure = [
-        "kube::Client", "Client", "Api", "kube::client", "tokio", "async", "await", "futures", "SystemTime", "Instant", "Timestamp::now",
-        "Zoned::now", "rand", "std::env", "std::fs", "std::net", "std::process", "std::thread", "static mut", "println!", "tracing",
+        "kube::Client",
+        "Client",
+        "Api",
+        "kube::client",
+        "tokio",
+        "async",
+        "await",
+        "futures",
+        "SystemTime",
+        "Instant",
+        "Timestamp::now",
+        "Zoned::now",
+        "rand",
+        "std::env",
+        "std::fs",
+        "std::net",
+        "std::process",
+        "std::thread",
+        "static mut",
+        "println!",
+        "tracing",
     ];
     assert_eq!(mentions(&["src/api", "src/action", "src/plan"], &impure), NONE);
 }
 
 #[test]
 fn each_layer_knows_only_those_below() {
-    let above = |names: &[&str]| -> Vec<String> { names.iter().flat_map(|name| [format!("crate::{name}"), format!("super::super::{name}")]).collect() };
+    let above = |names: &[&str]| -> Vec<String> {
+        names.iter().flat_map(|name| [format!("crate::{name}"), format!("super::super::{name}")]).collect()
+    };
     for (folder, names) in [
         ("src/api", &["action", "plan", "perform", "record", "control", "app", "cli", "http"][..]),
         ("src/plan", &["perform", "record", "control", "app", "cli", "http"]),
@@ -98,14 +123,42 @@ fn each_layer_knows_only_those_below() {
 #[test]
 fn only_perform_and_record_write() {
     let writes = [
-        ".create(", ".patch(", ".patch_status(", ".patch_metadata(", ".patch_scale(", ".patch_subresource(", ".replace(", ".replace_status(",
-        ".replace_scale(", ".replace_subresource(", ".create_subresource(", ".delete(", ".delete_collection(", ".evict(", ".restart(", "Patch::",
-        "PostParams", "PatchParams", "DeleteParams",
+        ".create(",
+        ".patch(",
+        ".patch_status(",
+        ".patch_metadata(",
+        ".patch_scale(",
+        ".patch_subresource(",
+        ".replace(",
+        ".replace_status(",
+        ".replace_scale(",
+        ".replace_subresource(",
+        ".create_subresource(",
+        ".delete(",
+        ".delete_collection(",
+        ".evict(",
+        ".restart(",
+        "Patch::",
+        "PostParams",
+        "PatchParams",
+        "DeleteParams",
     ];
     // A text has `replace` too, with two texts for arguments; an `Api` is always given a name first.
-    let text = |line: &String| line.contains(": .replace(: ") && (line.contains(".replace('") || line.contains(".replace(\""));
+    let text =
+        |line: &String| line.contains(": .replace(: ") && (line.contains(".replace('") || line.contains(".replace(\""));
     let mut elsewhere = mentions(
-        &["src/api", "src/action", "src/plan", "src/control", "src/cli", "src/app.rs", "src/http.rs", "src/main.rs", "src/metrics.rs", "src/telemetry.rs"],
+        &[
+            "src/api",
+            "src/action",
+            "src/plan",
+            "src/control",
+            "src/cli",
+            "src/app.rs",
+            "src/http.rs",
+            "src/main.rs",
+            "src/metrics.rs",
+            "src/telemetry.rs",
+        ],
         &writes,
     );
     elsewhere.retain(|line| !text(line));
@@ -115,9 +168,26 @@ fn only_perform_and_record_write() {
 
 #[test]
 fn every_file_of_src_is_looked_at_by_these_rules() {
-    let known = ["action", "api", "app.rs", "bin", "cli", "control", "http.rs", "lib.rs", "main.rs", "metrics.rs", "perform", "plan", "record", "telemetry.rs"];
-    let mut strange: Vec<String> =
-        std::fs::read_dir(root().join("src")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let known = [
+        "action",
+        "api",
+        "app.rs",
+        "bin",
+        "cli",
+        "control",
+        "http.rs",
+        "lib.rs",
+        "main.rs",
+        "metrics.rs",
+        "perform",
+        "plan",
+        "record",
+        "telemetry.rs",
+    ];
+    let mut strange: Vec<String> = std::fs::read_dir(root().join("src"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     strange.retain(|name| !known.contains(&name.as_str()));
     assert_eq!(strange, NONE, "say in tests/layers.rs what it may know");
 }

@@ -1,4 +1,5 @@
 //! What `firstaid onboard` prints for the shipped runbooks: exactly what their steps need, and nothing more.
+#![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -47,7 +48,16 @@ fn several_files_are_one_answer() {
 
 #[test]
 fn an_operator_elsewhere_gets_the_grant() {
-    let text = printed(&["-n", "shop", "--from", "runbooks/shed-load.yaml", "--operator-namespace", "ops", "--operator-service-account", "aid"]);
+    let text = printed(&[
+        "-n",
+        "shop",
+        "--from",
+        "runbooks/shed-load.yaml",
+        "--operator-namespace",
+        "ops",
+        "--operator-service-account",
+        "aid",
+    ]);
     assert!(text.contains("name: aid\n    namespace: ops") || text.contains("name: aid\n  namespace: ops"), "{text}");
     assert!(!text.contains("firstaid-system"), "{text}");
 }

@@ -37,13 +37,18 @@ pub(super) fn verify(check: &Check, context: &Context<'_>, seen: &Seen) -> Resul
     let name = format!("{}/{}", check.object.kind, check.object.name);
     let status = object.get("status").cloned().unwrap_or_default();
     match expression::evaluate(&check.that, &[("object", object), ("params", context.params)]) {
-        Ok(Value::Bool(true)) => Ok(Verdict::Yes(format!("{name}: {} is true", check.that), vec![evidence("status", &status)])),
-        Ok(Value::Bool(false)) => Ok(Verdict::NotYet(format!("{name}: {} is false", check.that), vec![evidence("status", &status)])),
+        Ok(Value::Bool(true)) => {
+            Ok(Verdict::Yes(format!("{name}: {} is true", check.that), vec![evidence("status", &status)]))
+        }
+        Ok(Value::Bool(false)) => {
+            Ok(Verdict::NotYet(format!("{name}: {} is false", check.that), vec![evidence("status", &status)]))
+        }
         Ok(other) => Err(refused(reason::INVALID, format!("check: {} gives {other}, not true or false", check.that))),
         // A field that is not there yet is a false, not a broken runbook: a fresh object has no status.
-        Err(ExpressionError::Evaluate { why, .. }) => {
-            Ok(Verdict::NotYet(format!("{name}: {} gives no value yet: {why}", check.that), vec![evidence("status", &status)]))
-        }
+        Err(ExpressionError::Evaluate { why, .. }) => Ok(Verdict::NotYet(
+            format!("{name}: {} gives no value yet: {why}", check.that),
+            vec![evidence("status", &status)],
+        )),
         Err(broken) => Err(refused(reason::INVALID, format!("check: {broken}"))),
     }
 }
@@ -56,11 +61,13 @@ mod tests {
     use super::*;
 
     fn judge(that: &str, object: Value) -> Result<Verdict, Obstacle> {
-        let check: Check = serde_json::from_value(json!({"object": {"kind": "Deployment", "name": "web"}, "that": that})).unwrap();
+        let check: Check =
+            serde_json::from_value(json!({"object": {"kind": "Deployment", "name": "web"}, "that": that})).unwrap();
         let mut seen = Seen::default();
         let reference = ObjectRef { api_version: "apps/v1".into(), kind: "Deployment".into(), name: "web".into() };
         seen.add(Query::Object(reference), Answer::Object(Some(object)));
-        let context = Context { namespace: "shop", params: &json!({"least": 2}), intent_at: jiff::Timestamp::UNIX_EPOCH };
+        let context =
+            Context { namespace: "shop", params: &json!({"least": 2}), intent_at: jiff::Timestamp::UNIX_EPOCH };
         verify(&check, &context, &seen)
     }
 

@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use super::flag::{self, DocumentError, Pointer, Preserved};
 use super::observe::{other_object, target_of, version_of};
 use super::{
-    Change, Context, Done, Effect, ObjectRef, Obstacle, Prospect, Query, Seen, Verdict, evidence, fields, owners, pointer_token, reason, refused,
+    Change, Context, Done, Effect, ObjectRef, Obstacle, Prospect, Query, Seen, Verdict, evidence, fields, owners,
+    pointer_token, reason, refused,
 };
 use crate::api::run::{Holds, PlannedStep, Target, Undo};
 use crate::api::step::{ConfigMapFlag, Disable, Format, Rules};
@@ -25,7 +26,9 @@ struct Found {
 
 pub(super) fn object(disable: &Disable) -> ObjectRef {
     match (&disable.config_map, &disable.feature_flag) {
-        (Some(map), _) => ObjectRef { api_version: "v1".to_owned(), kind: "ConfigMap".to_owned(), name: map.name.clone() },
+        (Some(map), _) => {
+            ObjectRef { api_version: "v1".to_owned(), kind: "ConfigMap".to_owned(), name: map.name.clone() }
+        }
         (None, resource) => ObjectRef {
             api_version: "core.openfeature.dev/v1beta1".to_owned(),
             kind: "FeatureFlag".to_owned(),
@@ -44,7 +47,10 @@ pub(super) fn plan(disable: &Disable, context: &Context<'_>, seen: &Seen) -> Res
     if live.get("immutable").and_then(Value::as_bool).unwrap_or_default() {
         return Err(refused(
             reason::DOCUMENT_UNFIT,
-            format!("ConfigMap/{} is immutable; make a new ConfigMap and roll the workloads that read it", reference.name),
+            format!(
+                "ConfigMap/{} is immutable; make a new ConfigMap and roll the workloads that read it",
+                reference.name
+            ),
         ));
     }
     let found = find(disable, live)?;
@@ -63,8 +69,12 @@ pub(super) fn plan(disable: &Disable, context: &Context<'_>, seen: &Seen) -> Res
     let mut warnings = owners::warnings(live);
     warnings.extend(off.warnings.iter().cloned());
     if disable.config_map.is_some() {
-        warnings.push(format!("pods that read {} as environment variables or by subPath see the change only after a restart", target.display()));
-        if let Some(Preserved::Reformatted(what)) = changed_text(disable, live, &after)?.map(|edited| edited.preserved) {
+        warnings.push(format!(
+            "pods that read {} as environment variables or by subPath see the change only after a restart",
+            target.display()
+        ));
+        if let Some(Preserved::Reformatted(what)) = changed_text(disable, live, &after)?.map(|edited| edited.preserved)
+        {
             warnings.push(what);
         }
     }
@@ -85,7 +95,12 @@ pub(super) fn plan(disable: &Disable, context: &Context<'_>, seen: &Seen) -> Res
     })
 }
 
-pub(super) fn void(disable: &Disable, _: &Context<'_>, planned: &PlannedStep, seen: &Seen) -> Result<Option<String>, Obstacle> {
+pub(super) fn void(
+    disable: &Disable,
+    _: &Context<'_>,
+    planned: &PlannedStep,
+    seen: &Seen,
+) -> Result<Option<String>, Obstacle> {
     let live = seen.object(&object(disable))?;
     if let Some(why) = other_object(&planned.target, live) {
         return Ok(Some(why));
@@ -95,7 +110,12 @@ pub(super) fn void(disable: &Disable, _: &Context<'_>, planned: &PlannedStep, se
     Ok((!held).then(|| format!("flag {} was changed since it was planned", disable.flag)))
 }
 
-pub(super) fn effect(disable: &Disable, _: &Context<'_>, planned: &PlannedStep, seen: &Seen) -> Result<Effect, Obstacle> {
+pub(super) fn effect(
+    disable: &Disable,
+    _: &Context<'_>,
+    planned: &PlannedStep,
+    seen: &Seen,
+) -> Result<Effect, Obstacle> {
     let live = seen.object(&object(disable))?;
     let now = find(disable, live)?.flag;
     let after = planned.after.get("flag").cloned().unwrap_or_default();
@@ -113,14 +133,23 @@ pub(super) fn effect(disable: &Disable, _: &Context<'_>, planned: &PlannedStep, 
             let place = flag::resource_place(&disable.flag).to_string();
             differences(&now, &after)
                 .into_iter()
-                .map(|(pointer, new)| Change { path: format!("{place}{pointer}"), old: now.pointer(&pointer.to_string()).cloned(), new })
+                .map(|(pointer, new)| Change {
+                    path: format!("{place}{pointer}"),
+                    old: now.pointer(&pointer.to_string()).cloned(),
+                    new,
+                })
                 .collect::<Vec<_>>()
         }
     };
     Ok(Effect::new(&planned.target, live, &planned.token, &changes, before, planned.after.clone()))
 }
 
-pub(super) fn verify(disable: &Disable, context: &Context<'_>, planned: &PlannedStep, seen: &Seen) -> Result<Verdict, Obstacle> {
+pub(super) fn verify(
+    disable: &Disable,
+    context: &Context<'_>,
+    planned: &PlannedStep,
+    seen: &Seen,
+) -> Result<Verdict, Obstacle> {
     let live = seen.object(&object(disable))?;
     let found = find(disable, live)?;
     let wanted = planned.after.get("flag").cloned().unwrap_or_default();
@@ -141,21 +170,38 @@ pub(super) fn verify(disable: &Disable, context: &Context<'_>, planned: &Planned
     let mut differing = Vec::new();
     for evaluation in &evaluations {
         let variant = evaluation.variant.clone().unwrap_or_else(|| "the caller's own default".to_owned());
-        seen.push(evidence(&format!("evaluated for {}", crate::api::condition::cut(&evaluation.context.to_string(), 100)), &variant));
+        seen.push(evidence(
+            &format!("evaluated for {}", crate::api::condition::cut(&evaluation.context.to_string(), 100)),
+            &variant,
+        ));
         if evaluation.variant.as_deref() != Some(wanted) {
             differing.push(format!("{} gets {variant}", evaluation.context));
         }
     }
     if differing.is_empty() {
-        Ok(Verdict::Yes(format!("flag {} evaluates to {wanted} for {} contexts", disable.flag, evaluations.len()), seen))
+        Ok(Verdict::Yes(
+            format!("flag {} evaluates to {wanted} for {} contexts", disable.flag, evaluations.len()),
+            seen,
+        ))
     } else if disable.rules == Rules::Keep {
-        Ok(Verdict::Yes(format!("flag {} is {wanted} by default; its rules stay: {}", disable.flag, differing.join("; ")), seen))
+        Ok(Verdict::Yes(
+            format!("flag {} is {wanted} by default; its rules stay: {}", disable.flag, differing.join("; ")),
+            seen,
+        ))
     } else {
-        Ok(Verdict::NotYet(format!("flag {} is not {wanted} for everybody: {}", disable.flag, differing.join("; ")), seen))
+        Ok(Verdict::NotYet(
+            format!("flag {} is not {wanted} for everybody: {}", disable.flag, differing.join("; ")),
+            seen,
+        ))
     }
 }
 
-pub(super) fn undo(disable: &Disable, context: &Context<'_>, done: &Done<'_>, seen: &Seen) -> Result<Prospect, Obstacle> {
+pub(super) fn undo(
+    disable: &Disable,
+    context: &Context<'_>,
+    done: &Done<'_>,
+    seen: &Seen,
+) -> Result<Prospect, Obstacle> {
     let live = seen.object(&object(disable))?;
     if let Some(why) = other_object(done.target, live) {
         return Err(refused(reason::CHANGED_SINCE, why));
@@ -176,7 +222,11 @@ pub(super) fn undo(disable: &Disable, context: &Context<'_>, done: &Done<'_>, se
         } else if live != before.pointer(&place) {
             return Err(refused(
                 reason::CHANGED_SINCE,
-                format!("somebody changed {} of flag {} since, so it is left alone", if place.is_empty() { "the value" } else { &place }, disable.flag),
+                format!(
+                    "somebody changed {} of flag {} since, so it is left alone",
+                    if place.is_empty() { "the value" } else { &place },
+                    disable.flag
+                ),
             ));
         }
     }
@@ -197,7 +247,12 @@ pub(super) fn undo(disable: &Disable, context: &Context<'_>, done: &Done<'_>, se
     })
 }
 
-pub(super) fn undo_note(disable: &Disable, context: &Context<'_>, _: &Target, before: &Map<String, Value>) -> Option<Undo> {
+pub(super) fn undo_note(
+    disable: &Disable,
+    context: &Context<'_>,
+    _: &Target,
+    before: &Map<String, Value>,
+) -> Option<Undo> {
     before.get("flag").map(|flag| undo_words(disable, context, flag))
 }
 
@@ -223,7 +278,12 @@ fn find(disable: &Disable, live: &Value) -> Result<Found, Obstacle> {
             let known: Vec<&str> = flags.into_iter().flat_map(Map::keys).map(String::as_str).collect();
             return Err(refused(
                 reason::FLAG_UNKNOWN,
-                format!("FeatureFlag/{} has no flag {:?}; it has: {}", object(disable).name, disable.flag, known.join(", ")),
+                format!(
+                    "FeatureFlag/{} has no flag {:?}; it has: {}",
+                    object(disable).name,
+                    disable.flag,
+                    known.join(", ")
+                ),
             ));
         };
         return Ok(Found { flag: flag.clone(), key: disable.flag.clone(), document: spec });
@@ -250,7 +310,10 @@ fn text<'a>(map: &ConfigMapFlag, live: &'a Value) -> Result<&'a str, Obstacle> {
     let data = live.get("data").and_then(Value::as_object);
     data.and_then(|data| data.get(&map.key)).and_then(Value::as_str).ok_or_else(|| {
         let known: Vec<&str> = data.into_iter().flat_map(Map::keys).map(String::as_str).collect();
-        refused(reason::FLAG_UNKNOWN, format!("ConfigMap/{} has no key {:?}; it has: {}", map.name, map.key, known.join(", ")))
+        refused(
+            reason::FLAG_UNKNOWN,
+            format!("ConfigMap/{} has no key {:?}; it has: {}", map.name, map.key, known.join(", ")),
+        )
     })
 }
 
@@ -277,7 +340,9 @@ fn unfit(disable: &Disable, map: &ConfigMapFlag, error: &DocumentError) -> Obsta
 }
 
 fn place(map: &ConfigMapFlag) -> Result<Pointer, Obstacle> {
-    map.pointer.as_deref().map_or(Ok(Pointer::root()), |text| text.parse().map_err(|e: flag::PointerError| refused(reason::INVALID, e.to_string())))
+    map.pointer.as_deref().map_or(Ok(Pointer::root()), |text| {
+        text.parse().map_err(|e: flag::PointerError| refused(reason::INVALID, e.to_string()))
+    })
 }
 
 fn format(format: Format) -> flag::Format {
@@ -302,7 +367,8 @@ fn differences(from: &Value, to: &Value) -> Vec<(Pointer, Option<Value>)> {
     let (Value::Object(old), Value::Object(new)) = (from, to) else {
         return if from == to { Vec::new() } else { vec![(Pointer::root(), Some(to.clone()))] };
     };
-    let changed = new.iter().filter(|(key, value)| old.get(*key) != Some(value)).map(|(key, value)| (key, Some(value.clone())));
+    let changed =
+        new.iter().filter(|(key, value)| old.get(*key) != Some(value)).map(|(key, value)| (key, Some(value.clone())));
     let gone = old.keys().filter(|key| !new.contains_key(*key)).map(|key| (key, None));
     changed.chain(gone).map(|(key, value)| (Pointer::root().child(key), value)).collect()
 }
@@ -334,7 +400,10 @@ fn by_hand(disable: &Disable, context: &Context<'_>, to: &Value) -> String {
     let namespace = context.namespace;
     match &disable.config_map {
         Some(map) if map.format == Format::Plain => {
-            format!("kubectl patch configmap -n {namespace} {name} --type merge -p '{}'", json!({"data": {map.key.as_str(): to.to_string()}}))
+            format!(
+                "kubectl patch configmap -n {namespace} {name} --type merge -p '{}'",
+                json!({"data": {map.key.as_str(): to.to_string()}})
+            )
         }
         Some(map) => format!(
             "kubectl edit configmap -n {namespace} {name}   # in {}, set {} to {to}",
@@ -379,9 +448,20 @@ mod tests {
 
     fn planned(prospect: Prospect) -> PlannedStep {
         PlannedStep {
-            step: "off".into(), attempt: 1, action: "disable".into(), target: prospect.target, seen: prospect.seen, before: prospect.before,
-            after: prospect.after, holds: prospect.holds, undo: prospect.undo, by_hand: prospect.by_hand, token: "t".into(), already: false,
-            warnings: prospect.warnings, summary: prospect.summary,
+            step: "off".into(),
+            attempt: 1,
+            action: "disable".into(),
+            target: prospect.target,
+            seen: prospect.seen,
+            before: prospect.before,
+            after: prospect.after,
+            holds: prospect.holds,
+            undo: prospect.undo,
+            by_hand: prospect.by_hand,
+            token: "t".into(),
+            already: false,
+            warnings: prospect.warnings,
+            summary: prospect.summary,
         }
     }
 
@@ -393,15 +473,23 @@ mod tests {
         let planned = planned(plan(&disable, &context(), &seen).unwrap());
         assert_eq!(planned.summary, "flag recs true -> false");
         let effect = effect(&disable, &context(), &planned, &seen).unwrap();
-        assert_eq!(effect.patch.last().unwrap(), &json!({"op": "add", "path": "/data/f.json", "value": before.replace("true", "false")}));
-        assert!(effect.patch.contains(&json!({"op": "test", "path": "/data/f.json", "value": before})), "kinds without generation test the old value");
+        assert_eq!(
+            effect.patch.last().unwrap(),
+            &json!({"op": "add", "path": "/data/f.json", "value": before.replace("true", "false")})
+        );
+        assert!(
+            effect.patch.contains(&json!({"op": "test", "path": "/data/f.json", "value": before})),
+            "kinds without generation test the old value"
+        );
     }
 
     #[test]
     fn undo_leaves_what_others_changed_beside_it() {
         let disable = disable(json!({"featureFlag": {"name": "ff"}, "rules": "Suspend"}));
-        let flag = |default: &str, targeting: Value| json!({"metadata": {"uid": "u1", "generation": 1}, "spec": {"flagSpec": {"flags": {
-            "recs": {"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": default, "targeting": targeting}}}}});
+        let flag = |default: &str, targeting: Value| {
+            json!({"metadata": {"uid": "u1", "generation": 1}, "spec": {"flagSpec": {"flags": {
+            "recs": {"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": default, "targeting": targeting}}}}})
+        };
         let rule = json!({"if": [{"var": "x"}, "on", "off"]});
         let first = plan(&disable, &context(), &seen(&disable, flag("on", rule.clone()))).unwrap();
         let done = Done { target: &first.target, before: &first.before, after: &first.after };
@@ -414,7 +502,10 @@ mod tests {
         let mut restored = flag("off", json!({}));
         restored["spec"]["flagSpec"]["flags"]["recs"] = back.after["flag"].clone();
         let verdict = verify(&disable, &context(), &planned(back), &seen(&disable, restored));
-        assert!(matches!(verdict, Ok(Verdict::Yes(..))), "the rules decide again, so the default is not for everybody: {verdict:?}");
+        assert!(
+            matches!(verdict, Ok(Verdict::Yes(..))),
+            "the rules decide again, so the default is not for everybody: {verdict:?}"
+        );
         let mut theirs = flag("off", json!({}));
         theirs["spec"]["flagSpec"]["flags"]["recs"]["defaultVariant"] = json!("blue");
         let error = undo(&disable, &context(), &done, &seen(&disable, theirs)).unwrap_err().to_string();
@@ -423,7 +514,8 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_named() {
-        let gone = disable(json!({"configMap": {"name": "flags", "key": "g.json", "format": "Json", "pointer": "/recs"}}));
+        let gone =
+            disable(json!({"configMap": {"name": "flags", "key": "g.json", "format": "Json", "pointer": "/recs"}}));
         let error = plan(&gone, &context(), &seen(&gone, map("{}"))).unwrap_err().to_string();
         assert!(error.contains("no key \"g.json\"; it has: OTHER, f.json"), "{error}");
         let resource = disable(json!({"featureFlag": {"name": "ff"}}));

@@ -126,7 +126,9 @@ mod tests {
         let object = json!({"metadata": {"uid": "u1", "generation": 3}});
         let effect = Effect::new(&target(), &object, "t", &changes(), Map::new(), Map::new());
         assert!(effect.patch.contains(&json!({"op": "test", "path": "/metadata/annotations", "value": null})));
-        assert!(effect.patch.contains(&json!({"op": "add", "path": "/metadata/annotations", "value": {"firstaid.dev/last-action": "t"}})));
+        assert!(effect.patch.contains(
+            &json!({"op": "add", "path": "/metadata/annotations", "value": {"firstaid.dev/last-action": "t"}})
+        ));
     }
 
     #[test]

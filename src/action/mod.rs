@@ -20,9 +20,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 pub use effect::{Change, Effect, Fence, pointer_token};
-pub use rights::{Right, rights};
 pub(crate) use observe::obstacle;
 pub use observe::{Answer, AutoscalerFacts, ObjectRef, Query, ScalePaths, Seen, token_of, version_of};
+pub use rights::{Right, rights};
 
 use crate::api::run::{Evidence, Holds, PlannedStep, SeenVersion, Target, Undo};
 use crate::api::step::Action;
@@ -157,7 +157,12 @@ pub fn effect(action: &Action, context: &Context<'_>, planned: &PlannedStep, see
 ///
 /// # Errors
 /// [`Obstacle`]: facts are missing or could not be read.
-pub fn void(action: &Action, context: &Context<'_>, planned: &PlannedStep, seen: &Seen) -> Result<Option<String>, Obstacle> {
+pub fn void(
+    action: &Action,
+    context: &Context<'_>,
+    planned: &PlannedStep,
+    seen: &Seen,
+) -> Result<Option<String>, Obstacle> {
     match action {
         Action::Scale(scale) => scale::void(scale, context, planned, seen),
         Action::Restart(restart) => restart::void(restart, context, planned, seen),

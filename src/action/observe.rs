@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::{Effect, Obstacle, reason, refused};
-use crate::api::{Person, TOKEN_ANNOTATION};
 use crate::api::run::{SeenVersion, Target};
 use crate::api::step::TargetRef;
+use crate::api::{Person, TOKEN_ANNOTATION};
 
 /// An object of the run's namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,7 +166,11 @@ impl Seen {
     /// recognised by its token and by the version of the object on which it was made, not by what it writes.
     pub fn dry_run(&self, effect: &Effect) -> Option<&Answer> {
         self.0.iter().find_map(|(query, answer)| match query {
-            Query::DryRun(known) if (&known.token, &known.target, &known.seen) == (&effect.token, &effect.target, &effect.seen) => Some(answer),
+            Query::DryRun(known)
+                if (&known.token, &known.target, &known.seen) == (&effect.token, &effect.target, &effect.seen) =>
+            {
+                Some(answer)
+            }
             _ => None,
         })
     }
@@ -187,7 +191,12 @@ impl Seen {
             Some(Answer::Object(Some(found))) => Ok(found),
             Some(Answer::Object(None)) => Err(refused(
                 reason::TARGET_GONE,
-                format!("{}/{} does not exist in this namespace; look with: kubectl get {}", object.kind, object.name, object.kind.to_lowercase()),
+                format!(
+                    "{}/{} does not exist in this namespace; look with: kubectl get {}",
+                    object.kind,
+                    object.name,
+                    object.kind.to_lowercase()
+                ),
             )),
             Some(other) => Err(obstacle(other, &format!("read {}/{}", object.kind, object.name))),
         }
@@ -228,7 +237,9 @@ pub(crate) fn obstacle(answer: &Answer, doing: &str) -> Obstacle {
     match answer {
         Answer::Forbidden(message) => refused(
             reason::PERMISSION_MISSING,
-            format!("the runbook's ServiceAccount may not {doing}: {message}; grant it with: firstaid onboard -n NAMESPACE --from ALL-ITS-RUNBOOKS | kubectl apply -f -"),
+            format!(
+                "the runbook's ServiceAccount may not {doing}: {message}; grant it with: firstaid onboard -n NAMESPACE --from ALL-ITS-RUNBOOKS | kubectl apply -f -"
+            ),
         ),
         Answer::Unreadable(message) => Obstacle::Unreadable(format!("could not {doing}: {message}")),
         other => Obstacle::Unreadable(format!("could not {doing}: unexpected answer {other:?}")),

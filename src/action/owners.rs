@@ -24,7 +24,8 @@ pub(super) fn warnings(object: &Value) -> Vec<String> {
     let mut found = Vec::new();
     for (place, mark, tool) in MARKS {
         let value = object.pointer(place).and_then(|marks| marks.get(mark)).and_then(Value::as_str);
-        let sentence = value.map(|value| format!("{tool} manages this object ({value}) and may put the change back at its next sync"));
+        let sentence = value
+            .map(|value| format!("{tool} manages this object ({value}) and may put the change back at its next sync"));
         found.extend(sentence.filter(|sentence| !found.contains(sentence)));
     }
     found
@@ -42,7 +43,10 @@ mod tests {
             "ownerReferences": [{"kind": "Thing", "name": "no"}, {"kind": "Deployment", "name": "web", "controller": true}],
             "labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}});
         assert_eq!(controller(&object).as_deref(), Some("Deployment/web"));
-        assert_eq!(warnings(&object), ["Flux (Kustomization) manages this object (apps) and may put the change back at its next sync"]);
+        assert_eq!(
+            warnings(&object),
+            ["Flux (Kustomization) manages this object (apps) and may put the change back at its next sync"]
+        );
         assert!(warnings(&json!({"metadata": {}})).is_empty());
     }
 }

@@ -4,7 +4,10 @@
 use serde_json::{Value, json};
 
 use super::observe::{other_object, target_of, text, version_of};
-use super::{Change, Context, Effect, ObjectRef, Obstacle, Prospect, Query, Seen, Verdict, evidence, fields, pointer_token, reason, refused};
+use super::{
+    Change, Context, Effect, ObjectRef, Obstacle, Prospect, Query, Seen, Verdict, evidence, fields, pointer_token,
+    reason, refused,
+};
 use crate::api::run::{Holds, PlannedStep};
 use crate::api::step::Restart;
 
@@ -17,10 +20,15 @@ pub(super) fn look(restart: &Restart, _: &Context<'_>) -> Vec<Query> {
 
 pub(super) fn plan(restart: &Restart, context: &Context<'_>, seen: &Seen) -> Result<Prospect, Obstacle> {
     let reference = ObjectRef::of(&restart.target)?;
-    if reference.api_version != "apps/v1" || !matches!(reference.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet") {
+    if reference.api_version != "apps/v1"
+        || !matches!(reference.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet")
+    {
         return Err(refused(
             reason::INVALID,
-            format!("restart is for Deployment, StatefulSet and DaemonSet of apps/v1, not for {} of {}", reference.kind, reference.api_version),
+            format!(
+                "restart is for Deployment, StatefulSet and DaemonSet of apps/v1, not for {} of {}",
+                reference.kind, reference.api_version
+            ),
         ));
     }
     let object = seen.object(&reference)?;
@@ -30,11 +38,15 @@ pub(super) fn plan(restart: &Restart, context: &Context<'_>, seen: &Seen) -> Res
     if object.pointer("/spec/paused").and_then(Value::as_bool).unwrap_or_default() {
         return Err(refused(
             reason::INVALID,
-            format!("the rollout of {name} is paused, so a restart would not start; go on with: kubectl rollout resume -n {} deployment/{}", context.namespace, target.name),
+            format!(
+                "the rollout of {name} is paused, so a restart would not start; go on with: kubectl rollout resume -n {} deployment/{}",
+                context.namespace, target.name
+            ),
         ));
     }
     if text(object, "/spec/updateStrategy/type") == "OnDelete" {
-        warnings.push(format!("{name} replaces pods only when they are deleted (OnDelete): the restart waits for that"));
+        warnings
+            .push(format!("{name} replaces pods only when they are deleted (OnDelete): the restart waits for that"));
     }
     Ok(Prospect {
         seen: version_of(object),
@@ -46,7 +58,12 @@ pub(super) fn plan(restart: &Restart, context: &Context<'_>, seen: &Seen) -> Res
             facts: fields(&json!({"uid": target.uid, "template": template_digest(object)})),
         },
         undo: None,
-        by_hand: format!("kubectl rollout restart -n {} {}/{}", context.namespace, target.kind.to_lowercase(), target.name),
+        by_hand: format!(
+            "kubectl rollout restart -n {} {}/{}",
+            context.namespace,
+            target.kind.to_lowercase(),
+            target.name
+        ),
         summary: format!("restart {name}"),
         already: false,
         warnings,
@@ -54,7 +71,12 @@ pub(super) fn plan(restart: &Restart, context: &Context<'_>, seen: &Seen) -> Res
     })
 }
 
-pub(super) fn void(restart: &Restart, _: &Context<'_>, planned: &PlannedStep, seen: &Seen) -> Result<Option<String>, Obstacle> {
+pub(super) fn void(
+    restart: &Restart,
+    _: &Context<'_>,
+    planned: &PlannedStep,
+    seen: &Seen,
+) -> Result<Option<String>, Obstacle> {
     let object = seen.object(&ObjectRef::of(&restart.target)?)?;
     if let Some(why) = other_object(&planned.target, object) {
         return Ok(Some(why));
@@ -63,7 +85,12 @@ pub(super) fn void(restart: &Restart, _: &Context<'_>, planned: &PlannedStep, se
     Ok((!same).then(|| format!("the pod template of {} has changed since it was planned", planned.target.display())))
 }
 
-pub(super) fn effect(restart: &Restart, _: &Context<'_>, planned: &PlannedStep, seen: &Seen) -> Result<Effect, Obstacle> {
+pub(super) fn effect(
+    restart: &Restart,
+    _: &Context<'_>,
+    planned: &PlannedStep,
+    seen: &Seen,
+) -> Result<Effect, Obstacle> {
     let object = seen.object(&ObjectRef::of(&restart.target)?)?;
     let at = planned.after.get("restartedAt").cloned().unwrap_or_default();
     let change = if object.pointer(TEMPLATE_ANNOTATIONS).is_some_and(Value::is_object) {
@@ -77,20 +104,30 @@ pub(super) fn effect(restart: &Restart, _: &Context<'_>, planned: &PlannedStep, 
     Ok(Effect::new(&planned.target, object, &planned.token, &[change], before, planned.after.clone()))
 }
 
-pub(super) fn verify(restart: &Restart, _: &Context<'_>, planned: &PlannedStep, seen: &Seen) -> Result<Verdict, Obstacle> {
+pub(super) fn verify(
+    restart: &Restart,
+    _: &Context<'_>,
+    planned: &PlannedStep,
+    seen: &Seen,
+) -> Result<Verdict, Obstacle> {
     let object = seen.object(&ObjectRef::of(&restart.target)?)?;
     let name = planned.target.display();
     let count = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or_default();
     let observed = count("/status/observedGeneration") >= count("/metadata/generation");
     let (wanted, updated, available) = if planned.target.kind == "DaemonSet" {
-        (count("/status/desiredNumberScheduled"), count("/status/updatedNumberScheduled"), count("/status/numberAvailable"))
+        (
+            count("/status/desiredNumberScheduled"),
+            count("/status/updatedNumberScheduled"),
+            count("/status/numberAvailable"),
+        )
     } else {
         let wanted = object.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
         (wanted, count("/status/updatedReplicas"), count("/status/availableReplicas"))
     };
     let old_ones_gone = planned.target.kind == "DaemonSet" || count("/status/replicas") == updated;
     // A StatefulSet counts updated pods only while two revisions differ.
-    let rolled = planned.target.kind != "StatefulSet" || text(object, "/status/currentRevision") == text(object, "/status/updateRevision");
+    let rolled = planned.target.kind != "StatefulSet"
+        || text(object, "/status/currentRevision") == text(object, "/status/updateRevision");
     let evidence = vec![
         evidence("pods wanted", wanted),
         evidence("pods updated", updated),
@@ -151,16 +188,28 @@ mod tests {
     fn planned(extra: &Value) -> PlannedStep {
         let prospect = plan(&restart(), &context(), &seen(deployment(extra))).unwrap();
         PlannedStep {
-            step: "restart".into(), attempt: 1, action: "restart".into(), target: prospect.target, seen: prospect.seen,
-            before: prospect.before, after: prospect.after, holds: prospect.holds, undo: prospect.undo, by_hand: prospect.by_hand,
-            token: "t".into(), already: false, warnings: vec![], summary: prospect.summary,
+            step: "restart".into(),
+            attempt: 1,
+            action: "restart".into(),
+            target: prospect.target,
+            seen: prospect.seen,
+            before: prospect.before,
+            after: prospect.after,
+            holds: prospect.holds,
+            undo: prospect.undo,
+            by_hand: prospect.by_hand,
+            token: "t".into(),
+            already: false,
+            warnings: vec![],
+            summary: prospect.summary,
         }
     }
 
     #[test]
     fn the_recorded_time_is_written_whenever_the_effect_is_made() {
         let planned = planned(&json!({}));
-        for object in [deployment(&json!({})), deployment(&json!({"/spec/template/metadata/annotations": {"a": "b"}}))] {
+        for object in [deployment(&json!({})), deployment(&json!({"/spec/template/metadata/annotations": {"a": "b"}}))]
+        {
             let effect = effect(&restart(), &context(), &planned, &seen(object)).unwrap();
             let written = effect.patch.last().unwrap().to_string();
             assert!(written.contains("2026-11-22T03:04:05.000006Z"), "{written}");
@@ -188,7 +237,8 @@ mod tests {
 
     #[test]
     fn a_paused_rollout_is_refused_with_the_command_to_go_on() {
-        let error = plan(&restart(), &context(), &seen(deployment(&json!({"/spec/paused": true})))).unwrap_err().to_string();
+        let error =
+            plan(&restart(), &context(), &seen(deployment(&json!({"/spec/paused": true})))).unwrap_err().to_string();
         assert!(error.contains("kubectl rollout resume -n shop deployment/web"), "{error}");
     }
 }

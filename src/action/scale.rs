@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::observe::{other_object, target_of, version_of};
 use super::{
-    Change, Context, Done, Effect, ObjectRef, Obstacle, Prospect, Query, ScalePaths, Seen, Verdict, evidence, fields, owners, reason,
-    refused, typed,
+    Change, Context, Done, Effect, ObjectRef, Obstacle, Prospect, Query, ScalePaths, Seen, Verdict, evidence, fields,
+    owners, reason, refused, typed,
 };
 use crate::api::run::{Holds, PlannedStep, Target, Undo};
 use crate::api::step::Scale;
@@ -61,7 +61,9 @@ pub(super) fn plan(scale: &Scale, context: &Context<'_>, seen: &Seen) -> Result<
     if to == 0 && !scale.contain.unwrap_or_default() {
         return Err(refused(
             reason::INVALID,
-            format!("scaling {name} to zero takes the service away; if that is meant, say contain: true in the runbook"),
+            format!(
+                "scaling {name} to zero takes the service away; if that is meant, say contain: true in the runbook"
+            ),
         ));
     }
     if to == 0 {
@@ -89,7 +91,12 @@ pub(super) fn plan(scale: &Scale, context: &Context<'_>, seen: &Seen) -> Result<
     })
 }
 
-pub(super) fn void(scale: &Scale, _: &Context<'_>, planned: &PlannedStep, seen: &Seen) -> Result<Option<String>, Obstacle> {
+pub(super) fn void(
+    scale: &Scale,
+    _: &Context<'_>,
+    planned: &PlannedStep,
+    seen: &Seen,
+) -> Result<Option<String>, Obstacle> {
     let reference = ObjectRef::of(&scale.target)?;
     let object = seen.object(&reference)?;
     if let Some(why) = other_object(&planned.target, object) {
@@ -104,7 +111,12 @@ pub(super) fn void(scale: &Scale, _: &Context<'_>, planned: &PlannedStep, seen: 
         std::cmp::Ordering::Equal => now == to,
     };
     // Where it is at the wanted number already, nothing is left to do, and that voids nothing.
-    Ok((!holds && now != to).then(|| format!("{} is at {now} replicas now, so {planned_from} -> {to} is not what was approved", planned.target.display())))
+    Ok((!holds && now != to).then(|| {
+        format!(
+            "{} is at {now} replicas now, so {planned_from} -> {to} is not what was approved",
+            planned.target.display()
+        )
+    }))
 }
 
 pub(super) fn effect(scale: &Scale, _: &Context<'_>, planned: &PlannedStep, seen: &Seen) -> Result<Effect, Obstacle> {
@@ -148,7 +160,9 @@ pub(super) fn undo(scale: &Scale, context: &Context<'_>, done: &Done<'_>, seen: 
     if now != ours && now != back {
         return Err(refused(
             reason::CHANGED_SINCE,
-            format!("{name} is at {now} replicas, neither the {ours} that First Aid set nor the {back} of before; somebody changed it, so it is left alone"),
+            format!(
+                "{name} is at {now} replicas, neither the {ours} that First Aid set nor the {back} of before; somebody changed it, so it is left alone"
+            ),
         ));
     }
     Ok(Prospect {
@@ -156,7 +170,10 @@ pub(super) fn undo(scale: &Scale, context: &Context<'_>, done: &Done<'_>, seen: 
         seen: version_of(object),
         before: fields(&Size { replicas: now }),
         after: fields(&Size { replicas: back }),
-        holds: Holds { sentence: format!("{name} is still at {ours}"), facts: fields(&json!({"uid": done.target.uid, "replicas": ours})) },
+        holds: Holds {
+            sentence: format!("{name} is still at {ours}"),
+            facts: fields(&json!({"uid": done.target.uid, "replicas": ours})),
+        },
         undo: None,
         by_hand: by_hand(&reference, context, back),
         summary: format!("scale {name} back {now} -> {back}"),
@@ -165,14 +182,23 @@ pub(super) fn undo(scale: &Scale, context: &Context<'_>, done: &Done<'_>, seen: 
     })
 }
 
-pub(super) fn undo_note(scale: &Scale, context: &Context<'_>, target: &Target, before: &Map<String, Value>) -> Option<Undo> {
+pub(super) fn undo_note(
+    scale: &Scale,
+    context: &Context<'_>,
+    target: &Target,
+    before: &Map<String, Value>,
+) -> Option<Undo> {
     let back = typed::<Size>(before).ok()?.replicas;
     let reference = ObjectRef::of(&scale.target).ok()?;
     Some(undo_of(&target.display(), &by_hand(&reference, context, back), back))
 }
 
 fn undo_of(name: &str, by_hand: &str, back: i64) -> Undo {
-    Undo { summary: format!("scale {name} back to {back}"), by_hand: by_hand.to_owned(), restore: fields(&Size { replicas: back }) }
+    Undo {
+        summary: format!("scale {name} back to {back}"),
+        by_hand: by_hand.to_owned(),
+        restore: fields(&Size { replicas: back }),
+    }
 }
 
 fn by_hand(reference: &ObjectRef, context: &Context<'_>, to: i64) -> String {
@@ -199,7 +225,10 @@ fn wanted(scale: &Scale, from: i64) -> Result<i64, Obstacle> {
     }
     let to = to.max(least.unwrap_or(i64::MIN)).min(most.unwrap_or(i64::MAX)).max(0);
     if to > MOST {
-        return Err(refused(reason::INVALID, format!("scale to {to} replicas is more than {MOST}; that is surely a mistake")));
+        return Err(refused(
+            reason::INVALID,
+            format!("scale to {to} replicas is more than {MOST}; that is surely a mistake"),
+        ));
     }
     Ok(to)
 }
@@ -213,13 +242,14 @@ fn number(field: &str, value: &Value) -> Result<i64, Obstacle> {
         Value::String(text) => text.trim().parse().ok(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     };
-    found
-        .filter(|n| *n >= 0)
-        .ok_or_else(|| refused(reason::INVALID, format!("scale: {field} must be a whole number, 0 or more, but is {value}")))
+    found.filter(|n| *n >= 0).ok_or_else(|| {
+        refused(reason::INVALID, format!("scale: {field} must be a whole number, 0 or more, but is {value}"))
+    })
 }
 
 fn difference(by: &Value, from: i64) -> Result<i64, Obstacle> {
-    let unfit = || refused(reason::INVALID, format!("scale: by must be a number or a percentage such as 50%, but is {by}"));
+    let unfit =
+        || refused(reason::INVALID, format!("scale: by must be a number or a percentage such as 50%, but is {by}"));
     if let Some(number) = by.as_i64() {
         return Ok(number);
     }
@@ -232,7 +262,8 @@ fn difference(by: &Value, from: i64) -> Result<i64, Obstacle> {
 }
 
 fn built_in_paths(object: &ObjectRef) -> Option<ScalePaths> {
-    let workload = object.api_version == "apps/v1" && matches!(object.kind.as_str(), "Deployment" | "StatefulSet" | "ReplicaSet");
+    let workload =
+        object.api_version == "apps/v1" && matches!(object.kind.as_str(), "Deployment" | "StatefulSet" | "ReplicaSet");
     workload.then(|| ScalePaths { spec: "/spec/replicas".to_owned(), status: "/status/readyReplicas".to_owned() })
 }
 
@@ -308,9 +339,19 @@ mod tests {
 
     #[test]
     fn an_autoscaler_would_put_it_back() {
-        let hpa = AutoscalerFacts { name: "checkout".into(), kind: "Deployment".into(), target: "checkout".into(), min: 2, max: 6 };
-        let error = plan(&scale(json!({"replicas": 10})), &context(), &seen(4, 4, vec![hpa.clone()])).unwrap_err().to_string();
-        assert!(error.contains("HorizontalPodAutoscaler/checkout keeps Deployment/checkout between 2 and 6"), "{error}");
+        let hpa = AutoscalerFacts {
+            name: "checkout".into(),
+            kind: "Deployment".into(),
+            target: "checkout".into(),
+            min: 2,
+            max: 6,
+        };
+        let error =
+            plan(&scale(json!({"replicas": 10})), &context(), &seen(4, 4, vec![hpa.clone()])).unwrap_err().to_string();
+        assert!(
+            error.contains("HorizontalPodAutoscaler/checkout keeps Deployment/checkout between 2 and 6"),
+            "{error}"
+        );
         let zero = plan(&scale(json!({"replicas": 0, "contain": true})), &context(), &seen(4, 4, vec![hpa])).unwrap();
         assert!(zero.warnings[0].contains("rests while"));
     }
@@ -320,9 +361,20 @@ mod tests {
         let action = scale(json!({"replicas": 10}));
         let prospect = plan(&action, &context(), &seen(4, 4, vec![])).unwrap();
         let planned = PlannedStep {
-            step: "scale".into(), attempt: 1, action: "scale".into(), target: prospect.target, seen: prospect.seen,
-            before: prospect.before, after: prospect.after, holds: prospect.holds, undo: prospect.undo, by_hand: prospect.by_hand,
-            token: "t".into(), already: false, warnings: vec![], summary: prospect.summary,
+            step: "scale".into(),
+            attempt: 1,
+            action: "scale".into(),
+            target: prospect.target,
+            seen: prospect.seen,
+            before: prospect.before,
+            after: prospect.after,
+            holds: prospect.holds,
+            undo: prospect.undo,
+            by_hand: prospect.by_hand,
+            token: "t".into(),
+            already: false,
+            warnings: vec![],
+            summary: prospect.summary,
         };
         assert_eq!(void(&action, &context(), &planned, &seen(6, 6, vec![])).unwrap(), None, "an autoscaler moved it");
         assert_eq!(void(&action, &context(), &planned, &seen(10, 6, vec![])).unwrap(), None, "already there");
@@ -335,7 +387,10 @@ mod tests {
         let action = scale(json!({"replicas": 10}));
         let prospect = plan(&action, &context(), &seen(4, 4, vec![])).unwrap();
         let done = Done { target: &prospect.target, before: &prospect.before, after: &prospect.after };
-        assert_eq!(undo(&action, &context(), &done, &seen(10, 10, vec![])).unwrap().summary, "scale Deployment/checkout back 10 -> 4");
+        assert_eq!(
+            undo(&action, &context(), &done, &seen(10, 10, vec![])).unwrap().summary,
+            "scale Deployment/checkout back 10 -> 4"
+        );
         assert!(undo(&action, &context(), &done, &seen(4, 4, vec![])).unwrap().already);
         assert!(undo(&action, &context(), &done, &seen(7, 7, vec![])).unwrap_err().to_string().contains("left alone"));
     }

@@ -112,10 +112,7 @@ pub enum Phase {
 impl Phase {
     /// Whether the run has ended.
     pub fn is_final(self) -> bool {
-        matches!(
-            self,
-            Self::Succeeded | Self::Failed | Self::Denied | Self::Expired | Self::Aborted | Self::Reverted
-        )
+        matches!(self, Self::Succeeded | Self::Failed | Self::Denied | Self::Expired | Self::Aborted | Self::Reverted)
     }
 }
 

@@ -50,7 +50,10 @@ pub fn run(args: &OnboardArgs) -> anyhow::Result<()> {
         runbooks.extend(read(path)?);
     }
     if runbooks.is_empty() {
-        bail!("there is no runbook in {}", args.from.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "));
+        bail!(
+            "there is no runbook in {}",
+            args.from.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
+        );
     }
     for manifest in manifests(args, &runbooks) {
         println!("---\n{}", serde_yaml::to_string(&manifest).context("writing a manifest as YAML")?);
@@ -70,14 +73,24 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<Runbook>> {
             .filter(|file| file.extension().is_some_and(|e| e == "yaml" || e == "yml"))
             .collect();
         files.sort();
-        return Ok(files.iter().map(|file| read(file)).collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten().collect());
+        return Ok(files
+            .iter()
+            .map(|file| read(file))
+            .collect::<anyhow::Result<Vec<_>>>()?
+            .into_iter()
+            .flatten()
+            .collect());
     }
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let documents: Vec<Value> = serde_yaml::from_multiple(&text).with_context(|| format!("{} is no YAML", path.display()))?;
+    let documents: Vec<Value> =
+        serde_yaml::from_multiple(&text).with_context(|| format!("{} is no YAML", path.display()))?;
     documents
         .into_iter()
         .filter(|document| document.get("kind").and_then(Value::as_str) == Some("Runbook"))
-        .map(|document| serde_json::from_value(document).with_context(|| format!("{} holds a runbook that cannot be read", path.display())))
+        .map(|document| {
+            serde_json::from_value(document)
+                .with_context(|| format!("{} holds a runbook that cannot be read", path.display()))
+        })
         .collect()
 }
 
@@ -100,10 +113,13 @@ fn for_account(args: &OnboardArgs, account: &str, rights: &BTreeSet<Right>) -> V
     };
     let role = |name: &str, rules: Vec<Value>| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": meta(name), "rules": rules});
     let (does, acts) = (format!("{account}-runbooks"), format!("{account}-operator-acts-as"));
-    let operator = json!({"kind": "ServiceAccount", "name": args.operator_service_account, "namespace": args.operator_namespace});
+    let operator =
+        json!({"kind": "ServiceAccount", "name": args.operator_service_account, "namespace": args.operator_namespace});
     let grant = match args.impersonation {
         Impersonation::Legacy => {
-            vec![json!({"apiGroups": [""], "resources": ["serviceaccounts"], "resourceNames": [account], "verbs": ["impersonate"]})]
+            vec![
+                json!({"apiGroups": [""], "resources": ["serviceaccounts"], "resourceNames": [account], "verbs": ["impersonate"]}),
+            ]
         }
         Impersonation::Constrained => {
             let identity = json!({"apiGroups": ["authentication.k8s.io"], "resources": ["serviceaccounts"], "resourceNames": [account],
@@ -125,7 +141,9 @@ fn rules(rights: &BTreeSet<Right>, prefix: &str) -> Vec<Value> {
     let mut verbs: BTreeMap<(&str, &str, Option<&str>), BTreeSet<String>> = BTreeMap::new();
     for right in rights {
         // A right on all objects of a resource covers the one on a named object.
-        let unnamed = rights.iter().any(|r| r.name.is_none() && (&r.group, &r.resource, r.verb) == (&right.group, &right.resource, right.verb));
+        let unnamed = rights.iter().any(|r| {
+            r.name.is_none() && (&r.group, &r.resource, r.verb) == (&right.group, &right.resource, right.verb)
+        });
         let name = right.name.as_deref().filter(|_| !unnamed);
         verbs.entry((&right.group, &right.resource, name)).or_default().insert(format!("{prefix}{}", right.verb));
     }
@@ -185,6 +203,9 @@ mod tests {
         let manifests = manifests(&args(Impersonation::Constrained), &[runbook()]);
         let rules = manifests[3]["rules"].as_array().unwrap();
         assert_eq!(rules.len(), 5);
-        assert_eq!(rules[2]["verbs"], json!(["impersonate-on:serviceaccount:get", "impersonate-on:serviceaccount:patch"]));
+        assert_eq!(
+            rules[2]["verbs"],
+            json!(["impersonate-on:serviceaccount:get", "impersonate-on:serviceaccount:patch"])
+        );
     }
 }

@@ -23,7 +23,12 @@ const MOST_TURNS: usize = 64;
 const AT_ONCE: u16 = 16;
 
 /// Drives every run of these namespaces until the future resolves.
-pub async fn drive(client: Client, namespaces: &[String], context: Arc<Context>, stop: impl Future<Output = ()> + Send + Sync + Clone + 'static) {
+pub async fn drive(
+    client: Client,
+    namespaces: &[String],
+    context: Arc<Context>,
+    stop: impl Future<Output = ()> + Send + Sync + Clone + 'static,
+) {
     let runs = apis::<RunbookRun>(&client, namespaces).into_iter().zip(apis::<Approval>(&client, namespaces));
     let drivers = runs.map(|(runs, approvals)| {
         let recall = Arc::clone(&context);
@@ -94,7 +99,15 @@ impl<'a> Pass<'a> {
         let memory = Memory { first_seen: memory.first_seen.or(Some(now)), ..memory };
         context.recall.keep(&uid, &memory);
         let world = World { now, seen: Seen::default(), memory, operator: context.operator.clone() };
-        Self { ballots: context.recall.ballots(&namespace, &name), run: run.clone(), context, namespace, name, uid, world }
+        Self {
+            ballots: context.recall.ballots(&namespace, &name),
+            run: run.clone(),
+            context,
+            namespace,
+            name,
+            uid,
+            world,
+        }
     }
 
     /// Does the one thing. `Some(action)` ends the pass.
@@ -108,7 +121,9 @@ impl<'a> Pass<'a> {
                 if self.run.status.as_ref().is_some_and(|status| status.finished) {
                     self.context.recall.forget(&self.uid, &self.namespace, &self.name);
                 }
-                return Ok(Some(until.map_or_else(Action::await_change, |until| Action::requeue(pause(self.world.now, until)))));
+                return Ok(Some(
+                    until.map_or_else(Action::await_change, |until| Action::requeue(pause(self.world.now, until))),
+                ));
             }
             Decision::Write(status) => {
                 let phase = status.phase;
@@ -179,7 +194,9 @@ impl<'a> Pass<'a> {
         let (live, answers) = tokio::join!(live, answers);
         match live {
             None => {}
-            Some(Ok(Some((run, _)))) if run.metadata.uid.as_deref() != Some(&self.uid) => return Ok(Some(Action::await_change())),
+            Some(Ok(Some((run, _)))) if run.metadata.uid.as_deref() != Some(&self.uid) => {
+                return Ok(Some(Action::await_change()));
+            }
             Some(Ok(Some((run, ballots)))) => {
                 self.world.memory.observed(&run, &ballots);
                 self.context.recall.keep(&self.uid, &self.world.memory);
@@ -205,9 +222,11 @@ impl<'a> Pass<'a> {
             Some(name) => name.to_owned(),
             // Not frozen yet: the runbook was read in this pass.
             None => match self.world.seen.answer(&Query::Runbook(self.run.spec.runbook.clone())) {
-                Some(Answer::Object(Some(runbook))) => {
-                    runbook.pointer("/spec/serviceAccountName").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
-                }
+                Some(Answer::Object(Some(runbook))) => runbook
+                    .pointer("/spec/serviceAccountName")
+                    .and_then(serde_json::Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned(),
                 _ => String::new(),
             },
         }

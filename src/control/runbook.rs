@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use futures::stream::{StreamExt, select_all};
-use kube::runtime::controller::{Action, Config, Controller};
 use kube::Client;
+use kube::runtime::controller::{Action, Config, Controller};
 use serde_json::json;
 
 use super::{Context, PassError, again, apis, watch};
@@ -22,7 +22,12 @@ const AGAIN: Duration = Duration::from_secs(15 * 60);
 const AGAIN_STALLED: Duration = Duration::from_secs(30);
 
 /// Rehearses every runbook of these namespaces until the future resolves.
-pub async fn drive(client: Client, namespaces: &[String], context: Arc<Context>, stop: impl Future<Output = ()> + Send + Sync + Clone + 'static) {
+pub async fn drive(
+    client: Client,
+    namespaces: &[String],
+    context: Arc<Context>,
+    stop: impl Future<Output = ()> + Send + Sync + Clone + 'static,
+) {
     let drivers = apis::<Runbook>(&client, namespaces).into_iter().map(|runbooks| {
         Controller::new(runbooks, watch())
             .with_config(Config::default().concurrency(4))
@@ -95,7 +100,9 @@ async fn rehearse(runbook: &Runbook, namespace: &str, context: &Context) -> Resu
             Rehearsal::Unclear(why) => return Err(Hindrance::Unclear(why)),
             Rehearsal::Look(queries) => {
                 let service_account = &runbook.spec.service_account_name;
-                let answers = join_all(queries.iter().map(|query| context.performer.look(namespace, service_account, query))).await;
+                let answers =
+                    join_all(queries.iter().map(|query| context.performer.look(namespace, service_account, query)))
+                        .await;
                 queries.into_iter().zip(answers).for_each(|(query, answer)| world.seen.add(query, answer));
             }
         }
@@ -107,7 +114,8 @@ async fn rehearse(runbook: &Runbook, namespace: &str, context: &Context) -> Resu
 fn start_command(runbook: &Runbook, stamps: bool) -> String {
     let namespace = runbook.metadata.namespace.as_deref().unwrap_or_default();
     let name = runbook.metadata.name.as_deref().unwrap_or_default();
-    let mut spec = serde_json::Map::from_iter([("runbook".to_owned(), json!(name)), ("reason".to_owned(), json!("WHY"))]);
+    let mut spec =
+        serde_json::Map::from_iter([("runbook".to_owned(), json!(name)), ("reason".to_owned(), json!("WHY"))]);
     let wanted: serde_json::Map<String, serde_json::Value> = runbook
         .spec
         .parameters
@@ -129,13 +137,19 @@ fn start_command(runbook: &Runbook, stamps: bool) -> String {
 }
 
 fn gates(runbook: &Runbook) -> i32 {
-    let named: std::collections::BTreeSet<&str> =
-        runbook.spec.steps.iter().filter_map(|s| s.gate.as_deref()).filter(|gate| *gate != crate::api::step::NO_GATE).collect();
+    let named: std::collections::BTreeSet<&str> = runbook
+        .spec
+        .steps
+        .iter()
+        .filter_map(|s| s.gate.as_deref())
+        .filter(|gate| *gate != crate::api::step::NO_GATE)
+        .collect();
     i32::try_from(named.len()).unwrap_or(i32::MAX)
 }
 
 fn touches(runbook: &Runbook) -> String {
-    let mut keys: Vec<&str> = runbook.spec.steps.iter().filter(|s| s.action.changes()).map(|s| s.action.key()).collect();
+    let mut keys: Vec<&str> =
+        runbook.spec.steps.iter().filter(|s| s.action.changes()).map(|s| s.action.key()).collect();
     keys.dedup();
     cut(&keys.join(", "), 256)
 }
@@ -163,6 +177,11 @@ mod tests {
     #[test]
     fn where_nobody_stamps_the_shell_fills_in_the_name() {
         let line = start_command(&runbook(), false);
-        assert!(line.contains(r#""requestedBy":{"username":"'"$(kubectl auth whoami -o jsonpath={.status.userInfo.username})"'"}"#), "{line}");
+        assert!(
+            line.contains(
+                r#""requestedBy":{"username":"'"$(kubectl auth whoami -o jsonpath={.status.userInfo.username})"'"}"#
+            ),
+            "{line}"
+        );
     }
 }

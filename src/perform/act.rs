@@ -21,8 +21,10 @@ impl Performer {
     /// Whether the API server would accept the effect: all of admission runs, and nothing is stored.
     pub(super) async fn dry_run(&self, namespace: &str, service_account: &str, effect: &Effect) -> Answer {
         let params = PatchParams::apply(FIELD_MANAGER).dry_run();
-        let (missing, tried) =
-            tokio::join!(self.account_missing(namespace, service_account), self.patch(namespace, service_account, effect, &params));
+        let (missing, tried) = tokio::join!(
+            self.account_missing(namespace, service_account),
+            self.patch(namespace, service_account, effect, &params)
+        );
         if let Some(missing) = missing {
             return Answer::Forbidden(missing);
         }
@@ -36,12 +38,19 @@ impl Performer {
         }
     }
 
-    async fn patch(&self, namespace: &str, service_account: &str, effect: &Effect, params: &PatchParams) -> Result<DynamicObject, CallError> {
+    async fn patch(
+        &self,
+        namespace: &str,
+        service_account: &str,
+        effect: &Effect,
+        params: &PatchParams,
+    ) -> Result<DynamicObject, CallError> {
         let target = &effect.target;
-        let resource = self.kinds.resource(&target.api_version, &target.kind).await.map_err(|unknown| match unknown {
-            UnknownKind::Call(error) => error,
-            other => CallError::Kube(Box::new(kube::Error::Service(other.into()))),
-        })?;
+        let resource =
+            self.kinds.resource(&target.api_version, &target.kind).await.map_err(|unknown| match unknown {
+                UnknownKind::Call(error) => error,
+                other => CallError::Kube(Box::new(kube::Error::Service(other.into()))),
+            })?;
         let client = self.identities.client(namespace, service_account).map_err(Box::new)?;
         let objects = Api::<DynamicObject>::namespaced_with(client, namespace, &resource);
         let patch: json_patch::Patch = serde_json::from_value(serde_json::Value::Array(effect.patch.clone()))

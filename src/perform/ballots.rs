@@ -33,10 +33,14 @@ impl Performer {
         let approvals = Api::<Approval>::namespaced(self.operator.clone(), namespace);
         let settled = json!({"labels": {LIVE_LABEL: null}});
         let patch = match retirement.state {
-            Some(state) => json!({"metadata": settled, "status": {"state": state, "changedAt": MicroTime(super::now())}}),
+            Some(state) => {
+                json!({"metadata": settled, "status": {"state": state, "changedAt": MicroTime(super::now())}})
+            }
             None => json!({"metadata": settled}),
         };
-        match timely(approvals.patch(&retirement.ballot, &PatchParams::apply(FIELD_MANAGER), &Patch::Merge(patch))).await {
+        match timely(approvals.patch(&retirement.ballot, &PatchParams::apply(FIELD_MANAGER), &Patch::Merge(patch)))
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Some(404) => Ok(()),
             Err(error) => Err(error),

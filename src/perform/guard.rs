@@ -31,7 +31,11 @@ pub struct Guard {
 
 impl Guard {
     pub(super) fn new(client: Client, namespace: &str) -> Self {
-        Self { approvals: Api::namespaced(client, namespace), proven: Mutex::default(), proving: tokio::sync::Mutex::default() }
+        Self {
+            approvals: Api::namespaced(client, namespace),
+            proven: Mutex::default(),
+            proving: tokio::sync::Mutex::default(),
+        }
     }
 
     /// A proof that is not older than a minute, made anew where there is none.
@@ -71,10 +75,13 @@ impl Guard {
                 self.note(Some(started));
                 Ok(())
             }
-            Err(error) => Err(format!("a ballot that is decided already was refused for another reason: {}", error.message())),
+            Err(error) => {
+                Err(format!("a ballot that is decided already was refused for another reason: {}", error.message()))
+            }
             Ok(_) => {
                 self.note(None);
-                Err("the API server would accept a ballot that is decided already: install the chart's policies again".to_owned())
+                Err("the API server would accept a ballot that is decided already: install the chart's policies again"
+                    .to_owned())
             }
         }
     }

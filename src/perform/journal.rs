@@ -39,7 +39,12 @@ impl Performer {
     ///
     /// # Errors
     /// [`CallError`] where it was not written, as far as is known.
-    pub async fn write_rehearsal(&self, namespace: &str, runbook: &str, status: &RunbookStatus) -> Result<(), CallError> {
+    pub async fn write_rehearsal(
+        &self,
+        namespace: &str,
+        runbook: &str,
+        status: &RunbookStatus,
+    ) -> Result<(), CallError> {
         let runbooks = Api::<Runbook>::namespaced(self.operator.clone(), namespace);
         let patch = Patch::Merge(json!({"status": status}));
         timely(runbooks.patch_status(runbook, &PatchParams::apply(FIELD_MANAGER), &patch)).await.map(drop)
@@ -50,7 +55,11 @@ impl Performer {
 ///
 /// # Errors
 /// [`CallError`] where they could not be read.
-pub async fn read_journal(client: &Client, namespace: &str, name: &str) -> Result<Option<(RunbookRun, Vec<Approval>)>, CallError> {
+pub async fn read_journal(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<(RunbookRun, Vec<Approval>)>, CallError> {
     let runs = Api::<RunbookRun>::namespaced(client.clone(), namespace);
     let approvals = Api::<Approval>::namespaced(client.clone(), namespace);
     let of_run = ListParams::default().labels(&format!("{RUN_LABEL}={name}"));

@@ -46,7 +46,8 @@ impl Kinds {
         let version: GroupVersion = api_version.parse()?;
         let gvk = version.with_kind(kind);
         let plural = match (api_version, kind) {
-            ("apps/v1", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") | ("v1", "ConfigMap" | "Service" | "Pod") => {
+            ("apps/v1", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet")
+            | ("v1", "ConfigMap" | "Service" | "Pod") => {
                 format!("{}s", kind.to_lowercase())
             }
             ("core.openfeature.dev/v1beta1", "FeatureFlag") => "featureflags".to_owned(),

@@ -93,7 +93,9 @@ impl Performer {
     /// A read as the ServiceAccount that gave nothing. Where it does not exist, that is the reason, and the better sentence.
     async fn failure_as(&self, namespace: &str, service_account: &str, error: &CallError) -> Answer {
         match failure(error) {
-            Answer::Forbidden(message) => Answer::Forbidden(self.account_missing(namespace, service_account).await.unwrap_or(message)),
+            Answer::Forbidden(message) => {
+                Answer::Forbidden(self.account_missing(namespace, service_account).await.unwrap_or(message))
+            }
             other => other,
         }
     }

@@ -45,7 +45,8 @@ impl Pass<'_> {
             Err(obstacle) => {
                 let (reason, sentence) = self.surmount(step, obstacle)?;
                 self.rule_out_late_copies(act, &sentence)?;
-                let decision = if self.nothing_sent(act) { self.refuse(act, reason, &sentence) } else { self.ask_a_person(act) };
+                let decision =
+                    if self.nothing_sent(act) { self.refuse(act, reason, &sentence) } else { self.ask_a_person(act) };
                 return decision.map(Attempt::Decided);
             }
         };
@@ -94,7 +95,8 @@ impl Pass<'_> {
         let same = sent.effect.patch == effect.patch;
         let why = match &sent.reply {
             Reply::Refused { code, message } if same && !matches!(code, 409 | 429) => {
-                let reason = if *code == 403 { action::reason::PERMISSION_MISSING } else { action::reason::WRITE_REFUSED };
+                let reason =
+                    if *code == 403 { action::reason::PERMISSION_MISSING } else { action::reason::WRITE_REFUSED };
                 self.rule_out_late_copies(act, message)?;
                 return Err(either(self.refuse(act, reason, message)));
             }
@@ -117,7 +119,11 @@ impl Pass<'_> {
         // An object that was made anew counts its generations anew, and tells nothing of the one before it.
         let same = self.is_same_object(act);
         let unchanged_since = |then: &SeenVersion| {
-            same && if then.generation.is_some() { then.generation == now.generation } else { then.resource_version == now.resource_version }
+            same && if then.generation.is_some() {
+                then.generation == now.generation
+            } else {
+                then.resource_version == now.resource_version
+            }
         };
         let nothing = match self.world.memory.sent.get(&act.planned.token) {
             Some(sent) if sent.was_refused() => true,
@@ -138,7 +144,8 @@ impl Pass<'_> {
     /// Whether a token was left by a step of this run that is settled.
     fn is_of_an_earlier_step(&self, token: &str) -> bool {
         journal::settled(&self.draft).iter().any(|(key, _, _)| {
-            key.rsplit_once('.').is_some_and(|(step, attempt)| attempt.parse().is_ok_and(|attempt| self.token(step, attempt) == token))
+            key.rsplit_once('.')
+                .is_some_and(|(step, attempt)| attempt.parse().is_ok_and(|attempt| self.token(step, attempt) == token))
         })
     }
 
@@ -150,15 +157,20 @@ impl Pass<'_> {
         }
         self.require(&[Query::Journal])?;
         // Whatever is found was done under the votes that were cast on its plan, and its record says so.
-        let act = &Act { votes: self.votes_on(&act.plan), plan: act.plan.clone(), intent_at: act.intent_at.clone(), ..*act };
-        if let Some(Sent { effect, at, reply: Reply::Landed, .. }) = self.world.memory.sent.get(&act.planned.token).cloned() {
+        let act =
+            &Act { votes: self.votes_on(&act.plan), plan: act.plan.clone(), intent_at: act.intent_at.clone(), ..*act };
+        if let Some(Sent { effect, at, reply: Reply::Landed, .. }) =
+            self.world.memory.sent.get(&act.planned.token).cloned()
+        {
             return Err(either(self.landed(act, &effect, at)));
         }
         let mut queries = Vec::new();
         queries.extend(action::look(&act.step.action, &self.context(act.intent_at.0)));
         self.require(&queries)?;
         let unclear = match self.target(act).cloned() {
-            Ok(object) if token_of(&object) == Some(act.planned.token.as_str()) => return Err(either(self.found_done(act))),
+            Ok(object) if token_of(&object) == Some(act.planned.token.as_str()) => {
+                return Err(either(self.found_done(act)));
+            }
             Ok(object) => {
                 self.rule_out_late_copies(act, "no answer came back")?;
                 self.certainty(act, &object) == Certainty::Unclear
@@ -201,7 +213,9 @@ impl Pass<'_> {
 
     fn is_same_object(&self, act: &Act<'_>) -> bool {
         let object = action::object_of(&act.step.action).and_then(|reference| self.world.seen.object(&reference).ok());
-        object.is_some_and(|object| object.pointer("/metadata/uid").and_then(serde_json::Value::as_str) == Some(&act.planned.target.uid))
+        object.is_some_and(|object| {
+            object.pointer("/metadata/uid").and_then(serde_json::Value::as_str) == Some(&act.planned.target.uid)
+        })
     }
 
     /// Whether the only change of the spec since it was planned is somebody else's. Ours would have counted one generation,
@@ -220,10 +234,12 @@ impl Pass<'_> {
         };
         let (progress, abort) = (self.progress(step), self.abort_command());
         let text = format!("proof that the approval policies are in force: {why}; nothing is done until then");
-        self.say(Phase::Waiting, &progress, &text, vec![
-            "kubectl get validatingadmissionpolicybindings | grep firstaid".to_owned(),
-            abort,
-        ]);
+        self.say(
+            Phase::Waiting,
+            &progress,
+            &text,
+            vec!["kubectl get validatingadmissionpolicybindings | grep firstaid".to_owned(), abort],
+        );
         Err(self.wait(RETRY))
     }
 
@@ -232,7 +248,9 @@ impl Pass<'_> {
         let text = match self.world.seen.answer(&Query::Brake) {
             Some(Answer::Brake(None)) => return Ok(()),
             Some(Answer::Brake(Some(reason))) => format!("the global brake: {reason}"),
-            Some(Answer::Unreadable(why) | Answer::Forbidden(why)) => format!("the global brake, which cannot be read: {why}"),
+            Some(Answer::Unreadable(why) | Answer::Forbidden(why)) => {
+                format!("the global brake, which cannot be read: {why}")
+            }
             _ => "the global brake, which cannot be read".to_owned(),
         };
         let (progress, abort) = (self.progress(step), self.abort_command());
@@ -264,11 +282,13 @@ impl Pass<'_> {
     fn ask_a_person(&mut self, act: &Act<'_>) -> Flow {
         let target = act.planned.target.display();
         // The word is given once and answers one question: it must not answer a second one that nobody has looked at.
-        let mut used = self.draft.steps.values().any(|entry| entry.outcome.as_ref().is_some_and(|o| o.result == Result::Unknown));
+        let mut used =
+            self.draft.steps.values().any(|entry| entry.outcome.as_ref().is_some_and(|o| o.result == Result::Unknown));
         if let Some(word) = self.annotation(SETTLE_ANNOTATION).filter(|_| !used).map(str::to_owned) {
             let by = self.annotation(SETTLE_BY_ANNOTATION).unwrap_or("a person").to_owned();
             let (said, why) = word.split_once(char::is_whitespace).unwrap_or((word.as_str(), ""));
-            let message = format!("whether {target} was changed could not be read back; {by} said {said}: {}", why.trim());
+            let message =
+                format!("whether {target} was changed could not be read back; {by} said {said}: {}", why.trim());
             match said {
                 "done" => return Ok(self.write_outcome(act, Result::Unknown, &message, None, None)),
                 "not-done" => return self.not_done(act, &message),
@@ -291,7 +311,10 @@ impl Pass<'_> {
             commands.push(format!("kubectl annotate rbr -n {namespace} {name} settle=\"not-done WHY\""));
             "look, then settle it"
         };
-        let text = format!("a person: whether \"{}\" took place could not be read back from {target}; {how}", act.planned.summary);
+        let text = format!(
+            "a person: whether \"{}\" took place could not be read back from {target}; {how}",
+            act.planned.summary
+        );
         self.say(Phase::NeedsHuman, &progress, &text, commands);
         Ok(self.wait(GATE_LOOK))
     }

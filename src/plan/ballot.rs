@@ -68,7 +68,9 @@ pub(super) fn read(ballot: &Approval) -> Mark {
     let (code, why) = approve.split_once(char::is_whitespace).unwrap_or((approve, ""));
     let why = why.trim();
     let stamped = ballot.spec.voter.as_ref();
-    let void = |why: &str| Mark::Void(format!("the vote on {} does not count: {why}", ballot.metadata.name.as_deref().unwrap_or_default()));
+    let void = |why: &str| {
+        Mark::Void(format!("the vote on {} does not count: {why}", ballot.metadata.name.as_deref().unwrap_or_default()))
+    };
     if by.is_empty() {
         return void("it does not say who voted");
     }
@@ -141,7 +143,8 @@ pub(super) fn issue(run: &RunbookRun, key: &str, plan: &Plan, gate: &Gate, slot:
             voter: None,
         },
     );
-    let mut labels = vec![(RUN_LABEL.to_owned(), name(run).to_owned()), (RUNBOOK_LABEL.to_owned(), run.spec.runbook.clone())];
+    let mut labels =
+        vec![(RUN_LABEL.to_owned(), name(run).to_owned()), (RUNBOOK_LABEL.to_owned(), run.spec.runbook.clone())];
     if plan.ballots.len() > 1 {
         labels.push((LIVE_LABEL.to_owned(), "true".to_owned()));
     }
@@ -150,10 +153,7 @@ pub(super) fn issue(run: &RunbookRun, key: &str, plan: &Plan, gate: &Gate, slot:
         labels: Some(labels.into_iter().collect()),
         ..ballot.metadata
     };
-    ballot.status = Some(ApprovalStatus {
-        state: BallotState::Open,
-        changed_at: MicroTime(now),
-    });
+    ballot.status = Some(ApprovalStatus { state: BallotState::Open, changed_at: MicroTime(now) });
     ballot
 }
 

@@ -52,7 +52,10 @@ mod tests {
 
     #[test]
     fn the_order_of_keys_does_not_matter() {
-        assert_eq!(canonical(&json!({"b": [1, {"d": null, "c": "x\n"}], "a": true})), r#"{"a":true,"b":[1,{"c":"x\n","d":null}]}"#);
+        assert_eq!(
+            canonical(&json!({"b": [1, {"d": null, "c": "x\n"}], "a": true})),
+            r#"{"a":true,"b":[1,{"c":"x\n","d":null}]}"#
+        );
     }
 
     #[test]

@@ -19,7 +19,9 @@ const DEEPEST: usize = 16;
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExpressionError {
     /// It is too long or too deeply nested.
-    #[error("the expression {0:?} is too long or too deeply nested (at most {LONGEST} characters, {DEEPEST} brackets deep)")]
+    #[error(
+        "the expression {0:?} is too long or too deeply nested (at most {LONGEST} characters, {DEEPEST} brackets deep)"
+    )]
     TooLarge(String),
     /// It does not compile.
     #[error("the expression {expression:?} does not compile: {why}")]
@@ -94,7 +96,10 @@ pub fn fill_in(value: &Value, variables: &[(&str, &Value)]) -> Result<Value, Exp
         },
         Value::Array(items) => Value::Array(items.iter().map(|v| fill_in(v, variables)).collect::<Result<_, _>>()?),
         Value::Object(fields) => Value::Object(
-            fields.iter().map(|(k, v)| Ok((k.clone(), fill_in(v, variables)?))).collect::<Result<Map<_, _>, ExpressionError>>()?,
+            fields
+                .iter()
+                .map(|(k, v)| Ok((k.clone(), fill_in(v, variables)?)))
+                .collect::<Result<Map<_, _>, ExpressionError>>()?,
         ),
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     })
@@ -108,7 +113,9 @@ fn from_json(value: &Value) -> Cel {
         Value::Number(n) => n.as_i64().map_or_else(|| Cel::Float(n.as_f64().unwrap_or(f64::NAN)), Cel::Int),
         Value::String(s) => Cel::from(s.as_str()),
         Value::Array(items) => Cel::from(items.iter().map(from_json).collect::<Vec<_>>()),
-        Value::Object(fields) => Cel::from(fields.iter().map(|(k, v)| (k.clone(), from_json(v))).collect::<HashMap<_, _>>()),
+        Value::Object(fields) => {
+            Cel::from(fields.iter().map(|(k, v)| (k.clone(), from_json(v))).collect::<HashMap<_, _>>())
+        }
     }
 }
 
@@ -133,7 +140,10 @@ mod tests {
     #[test]
     fn an_expression_yields_a_typed_value() {
         let params = json!({"replicas": 10, "name": "checkout"});
-        let filled = fill_in(&json!({"a": "${params.replicas}", "b": ["${params.name + '-x'}"], "c": "plain"}), &[("params", &params)]);
+        let filled = fill_in(
+            &json!({"a": "${params.replicas}", "b": ["${params.name + '-x'}"], "c": "plain"}),
+            &[("params", &params)],
+        );
         assert_eq!(filled.unwrap(), json!({"a": 10, "b": ["checkout-x"], "c": "plain"}));
     }
 
@@ -160,6 +170,9 @@ mod tests {
     #[test]
     fn an_object_can_be_judged() {
         let object = json!({"status": {"readyReplicas": 3}, "spec": {"replicas": 3}});
-        assert_eq!(evaluate("object.status.readyReplicas >= object.spec.replicas", &[("object", &object)]).unwrap(), json!(true));
+        assert_eq!(
+            evaluate("object.status.readyReplicas >= object.spec.replicas", &[("object", &object)]).unwrap(),
+            json!(true)
+        );
     }
 }

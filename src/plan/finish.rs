@@ -22,7 +22,13 @@ impl Pass<'_> {
             .filter_map(|b| {
                 let open = ballot::state(b) == BallotState::Open && ballot::read(b) == ballot::Mark::Empty;
                 let live = b.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(LIVE_LABEL));
-                let state = open.then(|| if b.spec.request.expires_at.0 <= self.world.now { BallotState::Expired } else { BallotState::Withdrawn });
+                let state = open.then(|| {
+                    if b.spec.request.expires_at.0 <= self.world.now {
+                        BallotState::Expired
+                    } else {
+                        BallotState::Withdrawn
+                    }
+                });
                 (open || live).then(|| Retirement { ballot: b.metadata.name.clone().unwrap_or_default(), state })
             })
             .collect();
@@ -30,7 +36,12 @@ impl Pass<'_> {
             return Err(Decision::Retire(retirements));
         }
         let in_place: Vec<&Outcome> = in_place(&self.draft);
-        let by_hand: Vec<String> = in_place.iter().filter_map(|o| o.undo.as_ref()).map(|undo| undo.by_hand.clone()).filter(|c| !c.is_empty()).collect();
+        let by_hand: Vec<String> = in_place
+            .iter()
+            .filter_map(|o| o.undo.as_ref())
+            .map(|undo| undo.by_hand.clone())
+            .filter(|c| !c.is_empty())
+            .collect();
         let left = in_place.len();
         let sentence = match left {
             0 => sentence.to_owned(),
@@ -62,7 +73,14 @@ pub(super) fn in_place(status: &RunbookRunStatus) -> Vec<&Outcome> {
 }
 
 /// Sets everything that a final state has.
-pub(super) fn close(draft: &mut RunbookRunStatus, run: &RunbookRun, phase: Phase, reason: &str, sentence: &str, now: Timestamp) {
+pub(super) fn close(
+    draft: &mut RunbookRunStatus,
+    run: &RunbookRun,
+    phase: Phase,
+    reason: &str,
+    sentence: &str,
+    now: Timestamp,
+) {
     let generation = run.metadata.generation;
     draft.phase = phase;
     draft.finished = true;

@@ -96,7 +96,10 @@ pub fn freeze(run: &RunbookRun, runbook: &Value, cluster: &Cluster, now: Timesta
     }
     let mut parameters = Map::new();
     for declared in &runbook.spec.parameters {
-        let text = given.get(&declared.name).or(declared.default.as_ref()).ok_or_else(|| Unfit::Missing(declared.name.clone()))?;
+        let text = given
+            .get(&declared.name)
+            .or(declared.default.as_ref())
+            .ok_or_else(|| Unfit::Missing(declared.name.clone()))?;
         parameters.insert(declared.name.clone(), typed(declared, text)?);
     }
     resolve(&runbook, Value::Object(parameters), &run_variables(run), cluster, now)
@@ -109,10 +112,15 @@ pub fn freeze(run: &RunbookRun, runbook: &Value, cluster: &Cluster, now: Timesta
 pub fn rehearse(runbook: &Runbook, cluster: &Cluster, now: Timestamp) -> Result<Frozen, Unfit> {
     let mut parameters = Map::new();
     for declared in &runbook.spec.parameters {
-        let text = declared.default.as_ref().or(declared.sample.as_ref()).ok_or_else(|| Unfit::Missing(declared.name.clone()))?;
+        let text = declared
+            .default
+            .as_ref()
+            .or(declared.sample.as_ref())
+            .ok_or_else(|| Unfit::Missing(declared.name.clone()))?;
         parameters.insert(declared.name.clone(), typed(declared, text)?);
     }
-    let run = json!({"name": "rehearsal", "namespace": runbook.metadata.namespace, "reason": "rehearsal", "incident": ""});
+    let run =
+        json!({"name": "rehearsal", "namespace": runbook.metadata.namespace, "reason": "rehearsal", "incident": ""});
     resolve(runbook, Value::Object(parameters), &run, cluster, now)
 }
 
@@ -125,7 +133,13 @@ fn run_variables(run: &RunbookRun) -> Value {
     })
 }
 
-fn resolve(runbook: &Runbook, parameters: Value, run: &Value, cluster: &Cluster, now: Timestamp) -> Result<Frozen, Unfit> {
+fn resolve(
+    runbook: &Runbook,
+    parameters: Value,
+    run: &Value,
+    cluster: &Cluster,
+    now: Timestamp,
+) -> Result<Frozen, Unfit> {
     consistent(&runbook.spec)?;
     let variables = [("params", &parameters), ("run", run)];
     let steps: Vec<Step> = runbook.spec.steps.iter().map(|step| fill_in(step, &variables)).collect::<Result<_, _>>()?;
@@ -179,15 +193,19 @@ fn named(step: Step) -> Result<Step, Unfit> {
 
 fn filled<T: Serialize + DeserializeOwned>(step: &Step, part: &T, variables: &[(&str, &Value)]) -> Result<T, Unfit> {
     let raw = serde_json::to_value(part).map_err(|e| Unfit::Shape(e.to_string()))?;
-    let filled = expression::fill_in(&raw, variables).map_err(|error| Unfit::Expression { step: step.name.clone(), error })?;
-    serde_json::from_value(filled)
-        .map_err(|e| Unfit::Contradiction(format!("step {:?}: an expression gives a value of the wrong type: {e}", step.name)))
+    let filled =
+        expression::fill_in(&raw, variables).map_err(|error| Unfit::Expression { step: step.name.clone(), error })?;
+    serde_json::from_value(filled).map_err(|e| {
+        Unfit::Contradiction(format!("step {:?}: an expression gives a value of the wrong type: {e}", step.name))
+    })
 }
 
 fn typed(declared: &Parameter, text: &str) -> Result<Value, Unfit> {
     let unfit = |wanted: String| Unfit::Value { name: declared.name.clone(), value: text.to_owned(), wanted };
     match declared.kind {
-        ParameterType::String if declared.allowed.is_empty() || declared.allowed.iter().any(|a| a == text) => Ok(Value::from(text)),
+        ParameterType::String if declared.allowed.is_empty() || declared.allowed.iter().any(|a| a == text) => {
+            Ok(Value::from(text))
+        }
         ParameterType::String => Err(unfit(format!("one of {}", declared.allowed.join(", ")))),
         ParameterType::Boolean => text.parse::<bool>().map(Value::from).map_err(|_| unfit("true or false".to_owned())),
         ParameterType::Integer => {
@@ -198,7 +216,8 @@ fn typed(declared: &Parameter, text: &str) -> Result<Value, Unfit> {
                 (None, None) => "a whole number".to_owned(),
             };
             let number: i64 = text.parse().map_err(|_| unfit(wanted.clone()))?;
-            let fits = declared.minimum.is_none_or(|least| number >= least) && declared.maximum.is_none_or(|most| number <= most);
+            let fits = declared.minimum.is_none_or(|least| number >= least)
+                && declared.maximum.is_none_or(|most| number <= most);
             if fits { Ok(Value::from(number)) } else { Err(unfit(wanted)) }
         }
     }
@@ -213,10 +232,14 @@ fn consistent(spec: &RunbookSpec) -> Result<(), Unfit> {
         }
         match &step.gate {
             None if step.action.changes() => {
-                return Err(Unfit::Contradiction(format!("step {name:?} changes something and needs a gate: the name of one of spec.gates, or None")));
+                return Err(Unfit::Contradiction(format!(
+                    "step {name:?} changes something and needs a gate: the name of one of spec.gates, or None"
+                )));
             }
             Some(gate) if gate != crate::api::step::NO_GATE && !spec.gates.iter().any(|g| g.name == *gate) => {
-                return Err(Unfit::Contradiction(format!("step {name:?} names the gate {gate:?}, which is not in spec.gates")));
+                return Err(Unfit::Contradiction(format!(
+                    "step {name:?} names the gate {gate:?}, which is not in spec.gates"
+                )));
             }
             Some(_) | None => {}
         }
@@ -299,7 +322,7 @@ mod tests {
         let check = json!({"name": "look-too", "check": {"object": {"kind": "Deployment", "name": "${params.service}"}, "that": "object.spec.replicas == params.replicas"}});
         runbook["spec"]["steps"].as_array_mut().unwrap().push(check);
         let frozen = frozen(&runbook, json!({"service": "basket"})).unwrap();
-        let step = serde_json::to_value(&frozen.steps.last().unwrap()).unwrap();
+        let step = serde_json::to_value(frozen.steps.last().unwrap()).unwrap();
         assert_eq!(step["check"]["object"]["name"], json!("basket"));
         assert_eq!(step["check"]["that"], json!("object.spec.replicas == params.replicas"));
     }

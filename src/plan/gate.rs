@@ -39,7 +39,9 @@ pub(super) fn tally<'a>(run: &RunbookRun, plan: &Plan, ballots: impl Iterator<It
     let mut votes: Vec<CountedVote> = Vec::new();
     let (mut void, mut marked) = (Vec::new(), 0);
     for ballot in ballots.filter(|b| ballot::is_of(b, run) && b.spec.request.plan_hash == plan.plan_hash) {
-        let Some(slot) = plan.ballots.iter().find(|slot| Some(&slot.name) == ballot.metadata.name.as_ref()) else { continue };
+        let Some(slot) = plan.ballots.iter().find(|slot| Some(&slot.name) == ballot.metadata.name.as_ref()) else {
+            continue;
+        };
         if ballot::state(ballot) != BallotState::Open {
             continue;
         }
@@ -47,7 +49,9 @@ pub(super) fn tally<'a>(run: &RunbookRun, plan: &Plan, ballots: impl Iterator<It
             ballot::Mark::Empty => continue,
             ballot::Mark::Deny { by, why } => return Tally::Denied { by, why },
             ballot::Mark::Void(why) => void.push(why),
-            ballot::Mark::Approve(vote) if vote.role != slot.role => void.push(format!("{} is for another role", slot.name)),
+            ballot::Mark::Approve(vote) if vote.role != slot.role => {
+                void.push(format!("{} is for another role", slot.name))
+            }
             ballot::Mark::Approve(vote) if votes.iter().any(|v| v.by == vote.by) => {
                 void.push(format!("{} voted twice, and counts once", vote.by));
             }
@@ -64,13 +68,21 @@ pub(super) fn tally<'a>(run: &RunbookRun, plan: &Plan, ballots: impl Iterator<It
 
 /// The steps of a plan that change something, with what is planned for them.
 fn changes<'a>(segment: &'a Segment<'_>, plan: &'a Plan) -> impl Iterator<Item = (&'a Step, &'a PlannedStep)> {
-    let step_of = |planned: &PlannedStep| segment.steps.iter().find(|step| step.name == planned.step && step.action.changes()).copied();
+    let step_of = |planned: &PlannedStep| {
+        segment.steps.iter().find(|step| step.name == planned.step && step.action.changes()).copied()
+    };
     plan.steps.iter().filter_map(move |planned| Some((step_of(planned)?, planned)))
 }
 
 impl Pass<'_> {
     /// The votes that open the gate before this plan, or what is to be done until there are enough.
-    pub fn open_gate(&mut self, index: usize, segment: &Segment<'_>, plan: &Plan, act: &Act<'_>) -> Flow<Vec<CountedVote>> {
+    pub fn open_gate(
+        &mut self,
+        index: usize,
+        segment: &Segment<'_>,
+        plan: &Plan,
+        act: &Act<'_>,
+    ) -> Flow<Vec<CountedVote>> {
         let gate = plan.gate.as_deref().and_then(|name| self.frozen.gates.iter().find(|g| g.name == name)).cloned();
         let Some(gate) = gate else { return Ok(Vec::new()) };
         if let Some(votes) = journal::bound_votes(&self.draft, &act.plan) {
@@ -116,9 +128,11 @@ impl Pass<'_> {
                 let why = if why.is_empty() { "no reason given" } else { why.as_str() };
                 self.finish(Phase::Denied, "Denied", &format!("{by} said no: {why}"))
             }
-            Tally::Waiting { .. } if self.world.now >= deadline => {
-                self.finish(Phase::Expired, "NobodyDecided", &format!("{nobody} at gate {} within {}", gate.name, gate.timeout))
-            }
+            Tally::Waiting { .. } if self.world.now >= deadline => self.finish(
+                Phase::Expired,
+                "NobodyDecided",
+                &format!("{nobody} at gate {} within {}", gate.name, gate.timeout),
+            ),
             Tally::Waiting { .. } if self.world.now >= expires => self.plan_segment(index, segment, BALLOTS_RAN_OUT),
             Tally::Waiting { empty: 0, void, .. } => self.plan_segment(index, segment, &void.join("; ")),
             // Nobody shall be asked to approve what holds no longer.
@@ -142,7 +156,9 @@ impl Pass<'_> {
         let context = self.context(plan.planned_at.0);
         let mut queries = Vec::new();
         for (step, _) in changes(segment, plan) {
-            queries.extend(action::look(&step.action, &context).into_iter().filter(|q| !queries.contains(q)).collect::<Vec<_>>());
+            queries.extend(
+                action::look(&step.action, &context).into_iter().filter(|q| !queries.contains(q)).collect::<Vec<_>>(),
+            );
         }
         queries
     }
@@ -165,12 +181,17 @@ impl Pass<'_> {
 
     /// What people are told while they are waited for.
     pub fn say_waiting(&mut self, progress: &str, gate: &Gate, plan: &Plan) {
-        let marked = |slot: &&Slot| self.ballots.iter().any(|b| b.metadata.name.as_ref() == Some(&slot.name) && ballot::read(b) != ballot::Mark::Empty);
+        let marked = |slot: &&Slot| {
+            self.ballots
+                .iter()
+                .any(|b| b.metadata.name.as_ref() == Some(&slot.name) && ballot::read(b) != ballot::Mark::Empty)
+        };
         let open: Vec<&Slot> = plan.ballots.iter().filter(|slot| !marked(slot)).collect();
-        let wanted = gate.requires.iter().filter_map(|r| match open.iter().filter(|slot| slot.role == r.role).count() {
-            0 => None,
-            count => Some(format!("{count} of {}", r.role)),
-        });
+        let wanted =
+            gate.requires.iter().filter_map(|r| match open.iter().filter(|slot| slot.role == r.role).count() {
+                0 => None,
+                count => Some(format!("{count} of {}", r.role)),
+            });
         let wanted: Vec<String> = wanted.collect();
         let namespace = self.namespace().to_owned();
         let name_yourself = if self.world.operator.stamps { "" } else { " by=YOUR-USER-NAME" };
@@ -184,7 +205,10 @@ impl Pass<'_> {
         };
         for slot in &open {
             let role = if open.len() > 1 { format!("   # as {}", slot.role) } else { String::new() };
-            commands.push(format!("kubectl annotate apv -n {namespace} {} approve=\"{code} WHY\"{name_yourself}{role}", slot.name));
+            commands.push(format!(
+                "kubectl annotate apv -n {namespace} {} approve=\"{code} WHY\"{name_yourself}{role}",
+                slot.name
+            ));
         }
         commands.push(format!("kubectl annotate apv -n {namespace} {first} deny=\"WHY\"{name_yourself}"));
         commands.push(self.abort_command());
@@ -209,7 +233,11 @@ impl Pass<'_> {
             let ballot = self.ballots.iter().find(|b| b.metadata.name.as_ref() == Some(&vote.ballot))?;
             // No groups: they were too many to be stamped. A review without them would refuse a vote that was proper.
             let voter = ballot.spec.voter.clone().filter(|voter| !voter.groups.is_empty())?;
-            Some(Query::Access { voter: Box::new(voter), role: vote.role.clone(), runbook: self.run.spec.runbook.clone() })
+            Some(Query::Access {
+                voter: Box::new(voter),
+                role: vote.role.clone(),
+                runbook: self.run.spec.runbook.clone(),
+            })
         };
         votes.iter().filter_map(stamped).collect()
     }
@@ -224,7 +252,10 @@ impl Pass<'_> {
                 Some(Answer::Unreadable(why) | Answer::Forbidden(why)) => why.clone(),
                 _ => "no answer".to_owned(),
             };
-            let text = format!("the API server: whether {} may still approve as {role} cannot be asked: {why}; it is tried again", voter.username);
+            let text = format!(
+                "the API server: whether {} may still approve as {role} cannot be asked: {why}; it is tried again",
+                voter.username
+            );
             let (progress, abort) = (self.progress(act.step), self.abort_command());
             self.say(Phase::Waiting, &progress, &text, vec![abort]);
             return Err(self.wait(super::RETRY));
@@ -239,11 +270,20 @@ impl Pass<'_> {
             .ballots
             .iter()
             .filter(|b| ballot::is_of(b, self.run) && ballot::state(b) == BallotState::Open)
-            .filter(|b| b.spec.request.plan.split_once('.').and_then(|(segment, _)| segment.parse().ok()) == Some(index))
-            .filter(|b| !current.is_some_and(|plan| plan.ballots.iter().any(|slot| Some(&slot.name) == b.metadata.name.as_ref())))
+            .filter(|b| {
+                b.spec.request.plan.split_once('.').and_then(|(segment, _)| segment.parse().ok()) == Some(index)
+            })
+            .filter(|b| {
+                !current
+                    .is_some_and(|plan| plan.ballots.iter().any(|slot| Some(&slot.name) == b.metadata.name.as_ref()))
+            })
             .map(|b| Retirement {
                 ballot: b.metadata.name.clone().unwrap_or_default(),
-                state: Some(if b.spec.request.expires_at.0 <= self.world.now { BallotState::Expired } else { BallotState::Superseded }),
+                state: Some(if b.spec.request.expires_at.0 <= self.world.now {
+                    BallotState::Expired
+                } else {
+                    BallotState::Superseded
+                }),
             })
             .collect();
         if stale.is_empty() { Ok(()) } else { Err(Decision::Retire(stale)) }

@@ -39,7 +39,8 @@ impl Memory {
         let earlier = self.sent.get(&effect.token);
         // A process before this one may have sent it, too: then only its first send by us is the first that we know of.
         let before_us = earlier.is_none() && !self.untouched.contains(&effect.token);
-        let doubtful = before_us || earlier.is_some_and(|sent| sent.doubtful || matches!(sent.reply, Reply::Ambiguous(_)));
+        let doubtful =
+            before_us || earlier.is_some_and(|sent| sent.doubtful || matches!(sent.reply, Reply::Ambiguous(_)));
         let reply = Reply::Ambiguous("there was no answer".to_owned());
         self.sent.insert(effect.token.clone(), Sent { effect: effect.clone(), at, reply, doubtful });
     }
@@ -60,7 +61,9 @@ impl Memory {
                 self.untouched.extend(plan.steps.iter().map(|step| step.token.clone()));
             }
             // Nobody acts on a step before the one before it is settled.
-            let settled = |step: &&PlannedStep| status.steps.get(&journal::key(&step.step, step.attempt)).is_some_and(|entry| entry.settled.is_some());
+            let settled = |step: &&PlannedStep| {
+                status.steps.get(&journal::key(&step.step, step.attempt)).is_some_and(|entry| entry.settled.is_some())
+            };
             self.untouched.extend(plan.steps.iter().skip_while(settled).skip(1).map(|step| step.token.clone()));
         }
     }

@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
-use super::freeze::{Frozen, freeze};
 use super::act::Attempt;
+use super::freeze::{Frozen, freeze};
 use super::journal::{self, Segment, StepState};
 use super::settle::Act;
 use super::{Decision, GATE_LOOK, World, ballot, expression};
@@ -61,7 +61,9 @@ impl<'a> Pass<'a> {
                     run.metadata.namespace.as_deref().unwrap_or_default()
                 ),
             )),
-            Some(other) => return Err(Self::cannot_take_up(run, world, &action::obstacle(other, "read the runbook").to_string())),
+            Some(other) => {
+                return Err(Self::cannot_take_up(run, world, &action::obstacle(other, "read the runbook").to_string()));
+            }
         };
         let mut draft = run.status.clone().unwrap_or_default();
         draft.started_at = draft.started_at.or(Some(MicroTime(world.now)));
@@ -132,7 +134,11 @@ impl<'a> Pass<'a> {
         if passed_over.is_empty() {
             self.finish(Phase::Succeeded, "AllStepsDone", &done)
         } else {
-            self.finish(Phase::Succeeded, "SomeStepsPassedOver", &format!("{done}; passed over: {}", passed_over.join("; ")))
+            self.finish(
+                Phase::Succeeded,
+                "SomeStepsPassedOver",
+                &format!("{done}; passed over: {}", passed_over.join("; ")),
+            )
         }
     }
 
@@ -155,13 +161,15 @@ impl<'a> Pass<'a> {
             Err(why) => return self.refuse_unplanned(index, step, attempt, action::reason::INVALID, &why),
         }
         let draft = self.draft.clone();
-        let planned = journal::plan_of(&draft, index)
-            .and_then(|(key, _, plan)| Some((key, plan, plan.steps.iter().find(|s| s.step == step.name && s.attempt == attempt)?)));
+        let planned = journal::plan_of(&draft, index).and_then(|(key, _, plan)| {
+            Some((key, plan, plan.steps.iter().find(|s| s.step == step.name && s.attempt == attempt)?))
+        });
         let Some((key, plan, planned)) = planned else { return self.plan_segment(index, segment, "") };
         if !step.action.changes() {
             return self.judge(step, planned, key, plan);
         }
-        let mut act = Act { step, planned, plan: key.to_owned(), intent_at: plan.planned_at.clone(), votes: Vec::new() };
+        let mut act =
+            Act { step, planned, plan: key.to_owned(), intent_at: plan.planned_at.clone(), votes: Vec::new() };
         act.votes = self.open_gate(index, segment, plan, &act)?;
         match self.send(&act)? {
             Attempt::Decided(decision) => Ok(decision),
@@ -194,7 +202,11 @@ impl<'a> Pass<'a> {
         // Until the step in hand has been met; no later one can have been begun.
         let mut before_the_step_in_hand = true;
         let mut untouched = false;
-        for (index, step) in segments.iter().enumerate().flat_map(|(index, segment)| segment.steps.iter().map(move |step| (index, *step))) {
+        for (index, step) in segments
+            .iter()
+            .enumerate()
+            .flat_map(|(index, segment)| segment.steps.iter().map(move |step| (index, *step)))
+        {
             match journal::state(&draft, &step.name) {
                 StepState::Acted { attempt, outcome } => return self.verify(step, &step.name, attempt, outcome),
                 StepState::Untouched { attempt } => {
@@ -206,7 +218,8 @@ impl<'a> Pass<'a> {
                     }
                 }
                 StepState::Settled { outcome, settled, .. } => {
-                    before_the_step_in_hand &= journal::went_well(outcome, settled) || step.on_failure == OnFailure::Continue;
+                    before_the_step_in_hand &=
+                        journal::went_well(outcome, settled) || step.on_failure == OnFailure::Continue;
                 }
             }
             let undo = journal::undo_name(&step.name);

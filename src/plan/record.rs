@@ -80,7 +80,11 @@ pub(super) fn build(run: &RunbookRun, status: &RunbookRunStatus, frozen: &Frozen
         prev_hash: settled.prev_hash.clone(),
         hash: settled.hash.clone(),
     };
-    let labels = [(RUN_LABEL, Some(&spec.run)), (RUNBOOK_LABEL, Some(&spec.runbook)), (INCIDENT_LABEL, spec.incident.as_ref().filter(|i| is_label(i)))];
+    let labels = [
+        (RUN_LABEL, Some(&spec.run)),
+        (RUNBOOK_LABEL, Some(&spec.runbook)),
+        (INCIDENT_LABEL, spec.incident.as_ref().filter(|i| is_label(i))),
+    ];
     let labels = labels.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.clone()))).collect();
     Some(ActionRecord {
         metadata: ObjectMeta {
@@ -122,7 +126,12 @@ fn is_label(text: &str) -> bool {
 
 impl super::pass::Pass<'_> {
     /// What an undo's record says about the record of what it undid.
-    pub fn mark_of(&self, key: &str, outcome: &Outcome, settled: &crate::api::run::Settled) -> Option<(String, RecordState)> {
+    pub fn mark_of(
+        &self,
+        key: &str,
+        outcome: &Outcome,
+        settled: &crate::api::run::Settled,
+    ) -> Option<(String, RecordState)> {
         let step = key.rsplit_once('.')?.0.strip_suffix(".undo")?;
         let undone = outcome.result == Result::Done && settled.verified == Verified::Yes;
         Some((original_of(self.run, &self.draft, step)?, RecordState::Reverted)).filter(|_| undone)

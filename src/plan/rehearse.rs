@@ -41,10 +41,15 @@ pub fn rehearse(runbook: &Runbook, world: &World) -> Rehearsal {
         // A token that no run has: it is never written.
         match planned_step(step, 1, &format!("rehearsal/{}", step.name), &context, &world.seen) {
             Ok(planned) => effects.push(format!("{}: {}", step.name, planned.summary)),
-            Err(Obstacle::Unseen(queries)) => unseen.extend(queries.into_iter().filter(|q| !unseen.contains(q)).collect::<Vec<_>>()),
+            Err(Obstacle::Unseen(queries)) => {
+                unseen.extend(queries.into_iter().filter(|q| !unseen.contains(q)).collect::<Vec<_>>())
+            }
             Err(Obstacle::Unreadable(why)) => return Rehearsal::Unclear(why),
             Err(Obstacle::Refused { reason, sentence }) => {
-                return Rehearsal::Stalled { reason: reason.to_owned(), sentence: format!("step {}: {sentence}", step.name) };
+                return Rehearsal::Stalled {
+                    reason: reason.to_owned(),
+                    sentence: format!("step {}: {sentence}", step.name),
+                };
             }
         }
     }

@@ -29,7 +29,9 @@ impl Pass<'_> {
                 StepState::Untouched { attempt } => return self.undo(step, attempt, outcome),
                 StepState::Acted { attempt, outcome: undone } => {
                     let frozen = self.frozen.clone();
-                    let Some(step) = frozen.steps.iter().find(|s| s.name == *step) else { return Ok(self.wait(super::GATE_LOOK)) };
+                    let Some(step) = frozen.steps.iter().find(|s| s.name == *step) else {
+                        return Ok(self.wait(super::GATE_LOOK));
+                    };
                     return self.verify(step, &name, attempt, undone);
                 }
                 StepState::Settled { .. } => {}
@@ -40,8 +42,14 @@ impl Pass<'_> {
         } else {
             let undos = journal::settled(&draft).into_iter().filter(|(key, _, _)| key.contains(".undo."));
             let not_undone = undos.filter(|(_, outcome, settled)| !journal::went_well(outcome, settled));
-            let why: Vec<&str> = not_undone.map(|(_, o, s)| if o.message.is_empty() { s.message.as_str() } else { o.message.as_str() }).collect();
-            self.finish(Phase::Failed, "RevertIncomplete", &format!("could not be undone wholly: {}; this after {because}", why.join("; ")))
+            let why: Vec<&str> = not_undone
+                .map(|(_, o, s)| if o.message.is_empty() { s.message.as_str() } else { o.message.as_str() })
+                .collect();
+            self.finish(
+                Phase::Failed,
+                "RevertIncomplete",
+                &format!("could not be undone wholly: {}; this after {because}", why.join("; ")),
+            )
         }
     }
 
@@ -70,18 +78,34 @@ impl Pass<'_> {
                 let (reason, sentence) = self.surmount(step, obstacle)?;
                 let planned = self.refused_undo(step, &name, attempt, outcome, &sentence);
                 let at = MicroTime(self.world.now);
-                self.entry_of(&name, attempt).intent = planned.clone().map(|step| Intent { at: at.clone(), plan: outcome.plan.clone(), step });
+                self.entry_of(&name, attempt).intent =
+                    planned.clone().map(|step| Intent { at: at.clone(), plan: outcome.plan.clone(), step });
                 let Some(planned) = planned else { return Ok(self.wait(super::GATE_LOOK)) };
-                let act = Act { step, planned: &planned, plan: outcome.plan.clone(), intent_at: at, votes: outcome.approvals.clone() };
+                let act = Act {
+                    step,
+                    planned: &planned,
+                    plan: outcome.plan.clone(),
+                    intent_at: at,
+                    votes: outcome.approvals.clone(),
+                };
                 self.refuse(&act, reason, &sentence)
             }
         }
     }
 
-    fn planned_undo(&self, step: &crate::api::Step, name: &str, attempt: i32, outcome: &Outcome) -> Result<PlannedStep, Obstacle> {
+    fn planned_undo(
+        &self,
+        step: &crate::api::Step,
+        name: &str,
+        attempt: i32,
+        outcome: &Outcome,
+    ) -> Result<PlannedStep, Obstacle> {
         let context = self.context(self.world.now);
         let Some(original) = planned_of(&self.draft, &step.name, self.attempt_of(&step.name), &outcome.plan) else {
-            return Err(Obstacle::Refused { reason: reason::INVALID, sentence: "the journal does not say what was done".to_owned() });
+            return Err(Obstacle::Refused {
+                reason: reason::INVALID,
+                sentence: "the journal does not say what was done".to_owned(),
+            });
         };
         let done = Done { target: &original.target, before: &outcome.before, after: &outcome.after };
         let prospect = action::undo(&step.action, &context, &done, &self.world.seen)?;
@@ -108,7 +132,14 @@ impl Pass<'_> {
     }
 
     /// What is journalled of an undo that is refused.
-    fn refused_undo(&self, step: &crate::api::Step, name: &str, attempt: i32, outcome: &Outcome, sentence: &str) -> Option<PlannedStep> {
+    fn refused_undo(
+        &self,
+        step: &crate::api::Step,
+        name: &str,
+        attempt: i32,
+        outcome: &Outcome,
+        sentence: &str,
+    ) -> Option<PlannedStep> {
         let original = planned_of(&self.draft, &step.name, self.attempt_of(&step.name), &outcome.plan)?;
         Some(PlannedStep {
             step: name.to_owned(),
@@ -123,7 +154,9 @@ impl Pass<'_> {
 
     fn attempt_of(&self, step: &str) -> i32 {
         match journal::state(&self.draft, step) {
-            StepState::Untouched { attempt } | StepState::Acted { attempt, .. } | StepState::Settled { attempt, .. } => attempt,
+            StepState::Untouched { attempt }
+            | StepState::Acted { attempt, .. }
+            | StepState::Settled { attempt, .. } => attempt,
         }
     }
 }

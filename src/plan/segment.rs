@@ -26,17 +26,29 @@ impl Pass<'_> {
         let earlier = journal::plan_of(&self.draft, index);
         let revision = earlier.as_ref().map_or(0, |(_, revision, _)| *revision) + 1;
         // Where the gate was opened and something done, its wait is over, and another one begins.
-        let since = earlier.filter(|(key, _, _)| journal::bound_votes(&self.draft, key).is_none()).map(|(_, _, plan)| plan.gate_since.clone());
+        let since = earlier
+            .filter(|(key, _, _)| journal::bound_votes(&self.draft, key).is_none())
+            .map(|(_, _, plan)| plan.gate_since.clone());
         let voided = journal::plans_of(&self.draft, index)
             .filter(|(_, _, plan)| !plan.revised_because.is_empty() && plan.revised_because != BALLOTS_RAN_OUT)
             .count();
         if !because.is_empty() && because != BALLOTS_RAN_OUT && voided >= MOST_VOID_PLANS {
-            return self.finish(Phase::Failed, "PlanVoid", &format!("planned {} times, and void each time; last: {because}", voided + 1));
+            return self.finish(
+                Phase::Failed,
+                "PlanVoid",
+                &format!("planned {} times, and void each time; last: {because}", voided + 1),
+            );
         }
         let mut steps = Vec::new();
         for step in &segment.steps {
             let StepState::Untouched { attempt } = journal::state(&self.draft, &step.name) else { continue };
-            match planned_step(step, attempt, &self.token(&step.name, attempt), &self.context(self.world.now), &self.world.seen) {
+            match planned_step(
+                step,
+                attempt,
+                &self.token(&step.name, attempt),
+                &self.context(self.world.now),
+                &self.world.seen,
+            ) {
                 Ok(planned) => steps.push(planned),
                 Err(obstacle) => {
                     let (reason, sentence) = self.surmount(step, obstacle)?;
@@ -68,7 +80,8 @@ impl Pass<'_> {
         for (index, segment) in segments.iter().enumerate() {
             let mut steps = Vec::new();
             for step in &segment.steps {
-                match planned_step(step, 1, &self.token(&step.name, 1), &self.context(self.world.now), &self.world.seen) {
+                match planned_step(step, 1, &self.token(&step.name, 1), &self.context(self.world.now), &self.world.seen)
+                {
                     Ok(planned) => steps.push(planned),
                     Err(obstacle) => {
                         let (reason, sentence) = self.surmount(step, obstacle)?;
@@ -152,7 +165,14 @@ pub(super) fn planned_step(
         by_hand: cut(&prospect.by_hand, 1024),
         token: token.to_owned(),
         already: prospect.already,
-        warnings: step.when.iter().map(|when| format!("only when {when}")).chain(prospect.warnings).map(|w| cut(&w, 512)).take(16).collect(),
+        warnings: step
+            .when
+            .iter()
+            .map(|when| format!("only when {when}"))
+            .chain(prospect.warnings)
+            .map(|w| cut(&w, 512))
+            .take(16)
+            .collect(),
         summary: cut(&prospect.summary, 256),
     };
     if step.action.changes() && !planned.already {
@@ -223,16 +243,27 @@ mod tests {
     #[test]
     fn the_dry_run_of_a_restart_is_the_same_question_whenever_it_is_asked() {
         let target = json!({"kind": "Deployment", "name": "web"});
-        let step: Step = serde_json::from_value(json!({"name": "again", "gate": "None", "restart": {"target": target}})).unwrap();
+        let step: Step =
+            serde_json::from_value(json!({"name": "again", "gate": "None", "restart": {"target": target}})).unwrap();
         let mut seen = Seen::default();
         let reference = ObjectRef { api_version: "apps/v1".into(), kind: "Deployment".into(), name: "web".into() };
         seen.add(Query::Object(reference), Answer::Object(Some(json!({"metadata": {"uid": "u1", "generation": 1}}))));
         let planned = |at: &str, seen: &Seen| {
-            planned_step(&step, 1, "t", &Context { namespace: "shop", params: &json!({}), intent_at: at.parse().unwrap() }, seen)
+            planned_step(
+                &step,
+                1,
+                "t",
+                &Context { namespace: "shop", params: &json!({}), intent_at: at.parse().unwrap() },
+                seen,
+            )
         };
         let Err(Obstacle::Unseen(asked)) = planned("2026-11-22T03:04:05Z", &seen) else { panic!("it needs a dry run") };
         asked.into_iter().for_each(|query| seen.add(query, Answer::Yes));
         let later = planned("2026-11-22T03:04:06Z", &seen).unwrap();
-        assert_eq!(later.after.get("restartedAt"), Some(&json!("2026-11-22T03:04:06.000000Z")), "what is planned has the real time");
+        assert_eq!(
+            later.after.get("restartedAt"),
+            Some(&json!("2026-11-22T03:04:06.000000Z")),
+            "what is planned has the real time"
+        );
     }
 }

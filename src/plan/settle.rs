@@ -10,9 +10,7 @@ use super::segment::later;
 use super::{Decision, ONE_WRITE, SOON, record};
 use crate::action::{self, Effect, Obstacle, Verdict};
 use crate::api::condition::cut;
-use crate::api::run::{
-    CountedVote, Evidence, Outcome, Phase, Plan, PlannedStep, Result, Settled, Target, Verified,
-};
+use crate::api::run::{CountedVote, Evidence, Outcome, Phase, Plan, PlannedStep, Result, Settled, Target, Verified};
 use crate::api::step::Action;
 use crate::api::{ABORT_ANNOTATION, RunbookRunStatus, Step};
 
@@ -41,7 +39,13 @@ impl<'a> Act<'a> {
     /// An intent that stands in the journal beside the plans, if there is one: of an undo.
     pub fn intended(status: &'a RunbookRunStatus, step: &'a Step, name: &str, attempt: i32) -> Option<Self> {
         let intent = status.steps.get(&journal::key(name, attempt))?.intent.as_ref()?;
-        Some(Self { step, planned: &intent.step, plan: intent.plan.clone(), intent_at: intent.at.clone(), votes: Vec::new() })
+        Some(Self {
+            step,
+            planned: &intent.step,
+            plan: intent.plan.clone(),
+            intent_at: intent.at.clone(),
+            votes: Vec::new(),
+        })
     }
 }
 
@@ -81,7 +85,13 @@ impl Pass<'_> {
     pub fn found_done(&mut self, act: &Act<'_>) -> Flow {
         let sent = self.world.memory.sent.get(&act.planned.token).cloned();
         let message = "no answer came back; the token on the target shows that it took place";
-        Ok(self.write_outcome(act, Result::Done, message, sent.as_ref().map(|s| &s.effect), sent.as_ref().map(|s| s.at)))
+        Ok(self.write_outcome(
+            act,
+            Result::Done,
+            message,
+            sent.as_ref().map(|s| &s.effect),
+            sent.as_ref().map(|s| s.at),
+        ))
     }
 
     /// The target is as wanted already: nothing is written, and it is not ours to undo.
@@ -153,7 +163,8 @@ impl Pass<'_> {
             summary: cut(&format!("{} {what}", step.action.key()), 256),
         };
         let plan = format!("{index}.0");
-        let intent = crate::api::run::Intent { at: MicroTime(self.world.now), plan: plan.clone(), step: planned.clone() };
+        let intent =
+            crate::api::run::Intent { at: MicroTime(self.world.now), plan: plan.clone(), step: planned.clone() };
         self.entry_of(&step.name, attempt).intent = Some(intent);
         (planned, plan)
     }
@@ -202,7 +213,12 @@ impl Pass<'_> {
         let progress = self.progress(act.step);
         let abort = self.abort_command();
         let until = deadline.strftime("%H:%M:%SZ");
-        self.say(Phase::Verifying, &progress, &format!("the effect on {}, until {until}", act.planned.target.display()), vec![abort]);
+        self.say(
+            Phase::Verifying,
+            &progress,
+            &format!("the effect on {}, until {until}", act.planned.target.display()),
+            vec![abort],
+        );
         Ok(self.wait(pause(self.world.now, outcome.known_at.0)))
     }
 
@@ -211,55 +227,83 @@ impl Pass<'_> {
         let Action::Check(check) = &step.action else { return Ok(self.wait(SOON)) };
         self.require(&action::look(&step.action, &self.context(plan.planned_at.0)))?;
         let act = Act { step, planned, plan: key.to_owned(), intent_at: plan.planned_at.clone(), votes: Vec::new() };
-        let began = journal::settled(&self.draft).last().map_or(plan.planned_at.0, |(_, _, s)| s.at.0.max(plan.planned_at.0));
+        let began =
+            journal::settled(&self.draft).last().map_or(plan.planned_at.0, |(_, _, s)| s.at.0.max(plan.planned_at.0));
         let within = check.within.as_ref().map_or(60, crate::api::Period::seconds);
         let deadline = later(began, within);
-        let (message, evidence) = match action::verify(&step.action, &self.context(plan.planned_at.0), planned, &self.world.seen) {
-            Ok(Verdict::Yes(message, evidence)) => {
-                let since = self.world.memory.holding.as_ref().filter(|(held, _)| *held == step.name).map_or(self.world.now, |(_, t)| *t);
-                let until = later(since, check.hold_for.as_ref().map_or(0, crate::api::Period::seconds));
-                if self.world.now >= until {
-                    self.write_outcome(&act, Result::Done, "", None, None);
-                    return self.settle(&act, Verified::Yes, &message, evidence);
+        let (message, evidence) =
+            match action::verify(&step.action, &self.context(plan.planned_at.0), planned, &self.world.seen) {
+                Ok(Verdict::Yes(message, evidence)) => {
+                    let since = self
+                        .world
+                        .memory
+                        .holding
+                        .as_ref()
+                        .filter(|(held, _)| *held == step.name)
+                        .map_or(self.world.now, |(_, t)| *t);
+                    let until = later(since, check.hold_for.as_ref().map_or(0, crate::api::Period::seconds));
+                    if self.world.now >= until {
+                        self.write_outcome(&act, Result::Done, "", None, None);
+                        return self.settle(&act, Verified::Yes, &message, evidence);
+                    }
+                    let hold_for = check.hold_for.as_ref().map(ToString::to_string).unwrap_or_default();
+                    let (progress, abort) = (self.progress(step), self.abort_command());
+                    self.say(
+                        Phase::Verifying,
+                        &progress,
+                        &format!("{} to stay true for {hold_for}", check.that),
+                        vec![abort],
+                    );
+                    return Ok(match self.wait_until(until.min(self.world.now + super::RETRY)) {
+                        Decision::Wait { until, .. } => {
+                            Decision::Wait { until, holding: Some((step.name.clone(), since)) }
+                        }
+                        write => write,
+                    });
                 }
-                let hold_for = check.hold_for.as_ref().map(ToString::to_string).unwrap_or_default();
-                let (progress, abort) = (self.progress(step), self.abort_command());
-                self.say(Phase::Verifying, &progress, &format!("{} to stay true for {hold_for}", check.that), vec![abort]);
-                return Ok(match self.wait_until(until.min(self.world.now + super::RETRY)) {
-                    Decision::Wait { until, .. } => Decision::Wait { until, holding: Some((step.name.clone(), since)) },
-                    write => write,
-                });
-            }
-            Ok(Verdict::NotYet(message, evidence)) => (message, evidence),
-            Err(obstacle) => {
-                let within_time = self.world.now < deadline;
-                match obstacle {
-                    Obstacle::Unseen(queries) => return Err(Decision::Look(queries)),
-                    Obstacle::Unreadable(why) if within_time => (why, Vec::new()),
-                    Obstacle::Unreadable(sentence) | Obstacle::Refused { sentence, .. } => {
-                        // A check that cannot be read stops the run: it proves nothing.
-                        self.write_outcome(&act, Result::Failed, &sentence, None, None);
-                        return self.settle(&act, Verified::Unknown, &sentence, Vec::new());
+                Ok(Verdict::NotYet(message, evidence)) => (message, evidence),
+                Err(obstacle) => {
+                    let within_time = self.world.now < deadline;
+                    match obstacle {
+                        Obstacle::Unseen(queries) => return Err(Decision::Look(queries)),
+                        Obstacle::Unreadable(why) if within_time => (why, Vec::new()),
+                        Obstacle::Unreadable(sentence) | Obstacle::Refused { sentence, .. } => {
+                            // A check that cannot be read stops the run: it proves nothing.
+                            self.write_outcome(&act, Result::Failed, &sentence, None, None);
+                            return self.settle(&act, Verified::Unknown, &sentence, Vec::new());
+                        }
                     }
                 }
-            }
-        };
+            };
         if self.world.now >= deadline {
             let sentence = format!("not within {within}s: {message}");
             self.write_outcome(&act, Result::Failed, &sentence, None, None);
             return self.settle(&act, Verified::No, &message, evidence);
         }
         let (progress, abort) = (self.progress(step), self.abort_command());
-        self.say(Phase::Verifying, &progress, &format!("{} to be true, until {}", check.that, deadline.strftime("%H:%M:%SZ")), vec![abort]);
+        self.say(
+            Phase::Verifying,
+            &progress,
+            &format!("{} to be true, until {}", check.that, deadline.strftime("%H:%M:%SZ")),
+            vec![abort],
+        );
         Ok(self.wait(pause(self.world.now, began)))
     }
 
     /// Notes what became of the act, and hands out the write.
-    pub fn write_outcome(&mut self, act: &Act<'_>, result: Result, message: &str, effect: Option<&Effect>, acted_at: Option<Timestamp>) -> Decision {
+    pub fn write_outcome(
+        &mut self,
+        act: &Act<'_>,
+        result: Result,
+        message: &str,
+        effect: Option<&Effect>,
+        acted_at: Option<Timestamp>,
+    ) -> Decision {
         let changed = act.step.action.changes() && matches!(result, Result::Done | Result::Unknown);
         let before = effect.map_or_else(|| act.planned.before.clone(), |e| e.before.clone());
         let undo = if changed && act.planned.undo.is_some() {
-            action::undo_note(&act.step.action, &self.context(act.intent_at.0), &act.planned.target, &before).or_else(|| act.planned.undo.clone())
+            action::undo_note(&act.step.action, &self.context(act.intent_at.0), &act.planned.target, &before)
+                .or_else(|| act.planned.undo.clone())
         } else {
             None
         };
@@ -298,7 +342,9 @@ impl Pass<'_> {
             prev_hash,
             hash: String::new(),
         });
-        let hash = record::build(self.run, &self.draft, &self.frozen, &key).map(|r| record::hash_of(&r.spec)).unwrap_or_default();
+        let hash = record::build(self.run, &self.draft, &self.frozen, &key)
+            .map(|r| record::hash_of(&r.spec))
+            .unwrap_or_default();
         self.draft.record_head.clone_from(&hash);
         if let Some(settled) = self.entry(act).settled.as_mut() {
             settled.hash = hash;
@@ -319,7 +365,12 @@ impl Pass<'_> {
 }
 
 /// The intent of an attempt: its own, or the plan's.
-pub(super) fn planned_of<'a>(status: &'a RunbookRunStatus, step: &str, attempt: i32, plan: &str) -> Option<&'a PlannedStep> {
+pub(super) fn planned_of<'a>(
+    status: &'a RunbookRunStatus,
+    step: &str,
+    attempt: i32,
+    plan: &str,
+) -> Option<&'a PlannedStep> {
     if let Some(intent) = status.steps.get(&journal::key(step, attempt)).and_then(|entry| entry.intent.as_ref()) {
         return Some(&intent.step);
     }

@@ -74,15 +74,31 @@ fn the_wrong_people_and_the_wrong_words(leg: Leg) -> Result<()> {
     for (person, mark, sentence) in [
         ("alice", approve.as_str(), "you (alice) asked for this run; somebody else must approve it"),
         ("alice", "deny=never mind", "kubectl annotate rbr -n REFUSE room-1 abort=\"why\""),
-        ("carol", &approve, "you may not approve runbook room as sre; ask somebody who may, or for the role firstaid-approver-as-sre in REFUSE"),
+        (
+            "carol",
+            &approve,
+            "you may not approve runbook room as sre; ask somebody who may, or for the role firstaid-approver-as-sre in REFUSE",
+        ),
         ("mallory", &approve, "you may not approve runbook room as sre"),
         ("mallory", "deny=no", "you may not approve runbook room as sre"),
         ("viewer", &approve, "cannot patch resource \"approvals\""),
-        (&robot, &approve, "a service account cannot vote (you are system:serviceaccount:REFUSE:bot); vote as yourself"),
+        (
+            &robot,
+            &approve,
+            "a service account cannot vote (you are system:serviceaccount:REFUSE:bot); vote as yourself",
+        ),
         ("operator", &approve, "first-aid cannot vote"),
-        ("bob", "approve=0000 queue grows", "the code does not match this plan; read the plan (kubectl describe apv -n REFUSE room-1-1)"),
+        (
+            "bob",
+            "approve=0000 queue grows",
+            "the code does not match this plan; read the plan (kubectl describe apv -n REFUSE room-1-1)",
+        ),
         ("bob", "approve=", "the code does not match this plan"),
-        ("bob", &format!("approve={code}"), &format!("this ballot wants to know why: approve=\"{code} queue grows, capacity is free\"")),
+        (
+            "bob",
+            &format!("approve={code}"),
+            &format!("this ballot wants to know why: approve=\"{code} queue grows, capacity is free\""),
+        ),
         ("bob", &format!("approve={code} \t "), "this ballot wants to know why"),
         ("bob", "deny= ", "this ballot wants to know why: deny=\"wrong service\""),
         ("bob", &format!("approve={code} {}", "why ".repeat(300)), "say why in at most 1000 characters"),
@@ -91,10 +107,20 @@ fn the_wrong_people_and_the_wrong_words(leg: Leg) -> Result<()> {
     }
     refused(&town, "bob", &["annotate", "apv", name, &approve, "deny=no", "by=bob"], "approve or deny, not both")?;
     refused(&town, "bob", &["annotate", "apv", name, &approve, "by=carol"], "you are bob: write by=bob")?;
-    refused(&town, "bob", &["annotate", "apv", name, &approve, "by=bob", "note=x"], "a ballot takes approve=\"CODE why\" or deny=\"why\"")?;
+    refused(
+        &town,
+        "bob",
+        &["annotate", "apv", name, &approve, "by=bob", "note=x"],
+        "a ballot takes approve=\"CODE why\" or deny=\"why\"",
+    )?;
     refused(&town, "bob", &["annotate", "apv", name, "by=bob"], "a ballot takes approve=\"CODE why\" or deny=\"why\"")?;
     if leg == Leg::Plain {
-        refused(&town, "bob", &["annotate", "apv", name, &approve], "this cluster does not fill in names: add by=bob to the command")?;
+        refused(
+            &town,
+            "bob",
+            &["annotate", "apv", name, &approve],
+            "this cluster does not fill in names: add by=bob to the command",
+        )?;
     }
     unchanged(&town, &ballot)?;
 
@@ -102,7 +128,11 @@ fn the_wrong_people_and_the_wrong_words(leg: Leg) -> Result<()> {
     nobody_makes_evidence(&town, &ballot, &robot)?;
     nobody_starts_in_another_name(&town)?;
     unchanged(&town, &ballot)?;
-    assert_eq!(number(&town.get("deployment", "checkout")?, "/spec/replicas"), 4, "nothing is done before the approval");
+    assert_eq!(
+        number(&town.get("deployment", "checkout")?, "/spec/replicas"),
+        4,
+        "nothing is done before the approval"
+    );
 
     // A name that is forged beside the vote is a refusal, or is replaced by the voter's own.
     let forged = json!({"metadata": {"annotations": {"deny": "wrong service", "by": "bob"}},
@@ -122,8 +152,13 @@ fn the_wrong_people_and_the_wrong_words(leg: Leg) -> Result<()> {
     assert_eq!(text(&denied, "/status/message"), "bob said no: wrong service");
 
     // What is decided stays.
-    let decided = format!("this ballot is already decided by bob: deny; to stop the run after all: kubectl annotate rbr -n {} room-1 abort=\"why\"", town.namespace);
-    let late = |more: &str| json!({"metadata": {"annotations": {"approve": format!("{code} {more}"), "by": "dave"}}}).to_string();
+    let decided = format!(
+        "this ballot is already decided by bob: deny; to stop the run after all: kubectl annotate rbr -n {} room-1 abort=\"why\"",
+        town.namespace
+    );
+    let late = |more: &str| {
+        json!({"metadata": {"annotations": {"approve": format!("{code} {more}"), "by": "dave"}}}).to_string()
+    };
     refused(&town, "dave", &["patch", "apv", name, "--type=merge", "-p", &late("me too")], &decided)?;
     refused(&town, "bob", &["annotate", "apv", name, "deny=on second thoughts", "--overwrite"], &decided)?;
     refused(&town, "bob", &["annotate", "apv", name, "deny-"], &decided)?;
@@ -141,13 +176,22 @@ fn nobody_touches_a_ballot(town: &Town, ballot: &Value) -> Result<()> {
         (r#"{"spec":{"request":{"requester":"carol"}}}"#, "a ballot's request is fixed"),
         (r#"{"spec":{"request":{"role":"db-owner"}}}"#, "a ballot's request is fixed"),
         (r#"{"spec":{"voter":{"username":"bob"}}}"#, "a voter is written with the vote only"),
-        (r#"{"status":{"state":"Expired"}}"#, "the state of a ballot is written by first-aid only; to vote, annotate it"),
+        (
+            r#"{"status":{"state":"Expired"}}"#,
+            "the state of a ballot is written by first-aid only; to vote, annotate it",
+        ),
         (r#"{"status":null}"#, "a ballot's state cannot be removed"),
         (r#"{"metadata":{"labels":{"firstaid.dev/run":"other"}}}"#, "the labels of a ballot are fixed"),
         (r#"{"metadata":{"labels":{"mine":"x"}}}"#, "the labels of a ballot are fixed"),
-        (r#"{"metadata":{"annotations":{"approved-by":"bob"}}}"#, "a ballot takes approve=\"CODE why\" or deny=\"why\""),
+        (
+            r#"{"metadata":{"annotations":{"approved-by":"bob"}}}"#,
+            "a ballot takes approve=\"CODE why\" or deny=\"why\"",
+        ),
         (owner, "a ballot has no owner and no finalizer, and never gets one"),
-        (r#"{"metadata":{"finalizers":["x.example/hold"]}}"#, "a ballot has no owner and no finalizer, and never gets one"),
+        (
+            r#"{"metadata":{"finalizers":["x.example/hold"]}}"#,
+            "a ballot has no owner and no finalizer, and never gets one",
+        ),
     ] {
         for person in ["mallory", "root"] {
             refused(town, person, &["patch", "apv", name, "--type=merge", "-p", patch], sentence)?;
@@ -170,7 +214,8 @@ fn nobody_makes_evidence(town: &Town, ballot: &Value, robot: &str) -> Result<()>
     for person in ["mallory", "root", robot] {
         refused_create(town, person, &forged, "ballots are issued by first-aid only")?;
     }
-    forged["metadata"]["annotations"] = json!({"approve": format!("{} yes", text(ballot, "/spec/request/code")), "by": "bob"});
+    forged["metadata"]["annotations"] =
+        json!({"approve": format!("{} yes", text(ballot, "/spec/request/code")), "by": "bob"});
     refused_create(town, "mallory", &forged, "ballots are issued by first-aid only")?;
     refused_create(town, "operator", &forged, "a ballot is issued empty")?;
     forged["metadata"]["annotations"] = json!({});
@@ -181,15 +226,27 @@ fn nobody_makes_evidence(town: &Town, ballot: &Value, robot: &str) -> Result<()>
     ensure!(output.stderr.contains("ballots are issued by first-aid only"), "{}", output.stderr);
 
     let status = r#"{"status":{"phase":"Succeeded","finished":true}}"#;
-    refused(town, "mallory", &["patch", "rbr", "room-1", "--subresource=status", "--type=merge", "-p", status],
-        "evidence: only first-aid may UPDATE runbookruns/status; people annotate ballots (approve, deny) and runs (abort, settle)")?;
+    refused(
+        town,
+        "mallory",
+        &["patch", "rbr", "room-1", "--subresource=status", "--type=merge", "-p", status],
+        "evidence: only first-aid may UPDATE runbookruns/status; people annotate ballots (approve, deny) and runs (abort, settle)",
+    )?;
     let run = "a run takes abort=\"why\" and, when it asks for it, settle";
     refused(town, "mallory", &["annotate", "rbr", "room-1", "phase=Approved"], run)?;
     refused(town, "mallory", &["label", "rbr", "room-1", "phase=Approved"], "the labels of a run are fixed")?;
-    refused(town, "mallory", &["patch", "rbr", "room-1", "--type=merge", "-p", r#"{"spec":{"runbook":"brief"}}"#],
-        "a run is fixed once it is made; start another one, or stop this one with: kubectl annotate rbr NAME abort=\"why\"")?;
-    refused(town, "mallory", &["patch", "rbr", "room-1", "--type=merge", "-p", r#"{"metadata":{"finalizers":["x.example/hold"]}}"#],
-        "a run has no owner and no finalizer, and never gets one")
+    refused(
+        town,
+        "mallory",
+        &["patch", "rbr", "room-1", "--type=merge", "-p", r#"{"spec":{"runbook":"brief"}}"#],
+        "a run is fixed once it is made; start another one, or stop this one with: kubectl annotate rbr NAME abort=\"why\"",
+    )?;
+    refused(
+        town,
+        "mallory",
+        &["patch", "rbr", "room-1", "--type=merge", "-p", r#"{"metadata":{"finalizers":["x.example/hold"]}}"#],
+        "a run has no owner and no finalizer, and never gets one",
+    )
 }
 
 /// A run says who asked for it, and nobody asks in another name.
@@ -197,11 +254,21 @@ fn nobody_starts_in_another_name(town: &Town) -> Result<()> {
     let mut forged = run(town.leg, "room", "false-name", "alice");
     forged["spec"]["requestedBy"] = json!({"username": "bob", "groups": ["system:masters"]});
     if town.leg == Leg::Plain {
-        refused_create(town, "alice", &forged, "you are alice: write requestedBy: {username: alice} in the spec of the run")?;
+        refused_create(
+            town,
+            "alice",
+            &forged,
+            "you are alice: write requestedBy: {username: alice} in the spec of the run",
+        )?;
         forged["spec"]["requestedBy"]["username"] = json!("alice");
         refused_create(town, "alice", &forged, "requestedBy must be you; write the username only")?;
         let nameless = run(Leg::Stamping, "room", "nameless", "alice");
-        refused_create(town, "alice", &nameless, "this cluster does not fill in names: add requestedBy: {username: alice} to the spec of the run")?;
+        refused_create(
+            town,
+            "alice",
+            &nameless,
+            "this cluster does not fill in names: add requestedBy: {username: alice} to the spec of the run",
+        )?;
     } else {
         create(town, "alice", &forged)?.ok()?;
         let asked = town.get("rbr", "false-name")?.pointer("/spec/requestedBy").cloned().context("a requester")?;
@@ -209,9 +276,13 @@ fn nobody_starts_in_another_name(town: &Town) -> Result<()> {
         assert_eq!(asked.pointer("/groups"), Some(&json!(["sre", "system:authenticated"])));
     }
     // May create runs, but may run no runbook.
-    town.kubectl("root", &["create", "role", "creates", "--verb=create", "--resource=runbookruns.firstaid.dev"])?.ok()?;
+    town.kubectl("root", &["create", "role", "creates", "--verb=create", "--resource=runbookruns.firstaid.dev"])?
+        .ok()?;
     town.kubectl("root", &["create", "rolebinding", "creates", "--role=creates", "--user=viewer"])?.ok()?;
-    let sentence = format!("you may not run runbook room; ask somebody who may, or for the role firstaid-requester in {}", town.namespace);
+    let sentence = format!(
+        "you may not run runbook room; ask somebody who may, or for the role firstaid-requester in {}",
+        town.namespace
+    );
     let theirs = run(town.leg, "room", "viewers", "viewer");
     poll("the role to be in force", WITHIN, || refused_create(town, "viewer", &theirs, &sentence))?;
     let mut marked = run(town.leg, "room", "marked", "alice");
@@ -237,7 +308,10 @@ fn quorum_veto_and_time(leg: Leg) -> Result<()> {
 fn several_people_of_several_roles(town: &Town) -> Result<()> {
     town.start("two-teams", "both-1")?;
     let waiting = town.wait_phase("both-1", "Waiting")?;
-    assert!(text(&waiting, "/status/waitingOn").starts_with("approval by 2 of sre and 1 of db-owner since"), "{waiting:#}");
+    assert!(
+        text(&waiting, "/status/waitingOn").starts_with("approval by 2 of sre and 1 of db-owner since"),
+        "{waiting:#}"
+    );
     let ballot = town.ballot("both-1")?;
     let vote = format!("approve={}", text(&ballot, "/spec/request/code"));
     // All slots of a gate are issued at once.
@@ -249,7 +323,8 @@ fn several_people_of_several_roles(town: &Town) -> Result<()> {
     let sentence = "you already voted on this gate (both-1-1); somebody else must mark this ballot";
     // The API server compares with what it has cached, so it is asked without voting until it knows of the first vote.
     let by = if town.leg == Leg::Plain { vec!["by=bob"] } else { vec![] };
-    let rehearsed: Vec<&str> = ["annotate", "apv", "both-1-2", &vote, "--dry-run=server"].into_iter().chain(by).collect();
+    let rehearsed: Vec<&str> =
+        ["annotate", "apv", "both-1-2", &vote, "--dry-run=server"].into_iter().chain(by).collect();
     poll("the first vote to be known", WITHIN, || refused(town, "bob", &rehearsed, sentence))?;
     refused_mark(town, "bob", "both-1-2", &vote, sentence)?;
     town.mark("dave", "both-1-2", &vote)?.ok()?;
@@ -264,10 +339,25 @@ fn several_people_of_several_roles(town: &Town) -> Result<()> {
     assert_eq!(text(record, "/spec/approvals/2/why"), "the disk is large enough");
     for person in ["mallory", "root"] {
         let name = text(record, "/metadata/name");
-        refused(town, person, &["delete", "arec", name], "evidence: only first-aid may DELETE actionrecords; runs, ballots and records stay")?;
+        refused(
+            town,
+            person,
+            &["delete", "arec", name],
+            "evidence: only first-aid may DELETE actionrecords; runs, ballots and records stay",
+        )?;
         refused(town, person, &["delete", "arec", "--all"], "evidence: only first-aid may DELETE actionrecords")?;
-        refused(town, person, &["patch", "arec", name, "--type=merge", "-p", r#"{"status":{"state":"Reverted"}}"#], "evidence: only first-aid may UPDATE actionrecords")?;
-        refused_create(town, person, &copied(record, "invented")?, "evidence: only first-aid may CREATE actionrecords")?;
+        refused(
+            town,
+            person,
+            &["patch", "arec", name, "--type=merge", "-p", r#"{"status":{"state":"Reverted"}}"#],
+            "evidence: only first-aid may UPDATE actionrecords",
+        )?;
+        refused_create(
+            town,
+            person,
+            &copied(record, "invented")?,
+            "evidence: only first-aid may CREATE actionrecords",
+        )?;
     }
     Ok(())
 }
@@ -284,7 +374,10 @@ fn one_no_is_enough(town: &Town) -> Result<()> {
     assert_eq!(text(&denied, "/status/message"), "carol said no: the disk is full");
     // Nobody marks in vain what is over.
     wait_state(town, "veto-2", "Withdrawn")?;
-    let over = format!("this ballot is Withdrawn: the run has ended or was stopped (kubectl get rbr -n {0} veto); see what waits: kubectl get apv -n {0}", town.namespace);
+    let over = format!(
+        "this ballot is Withdrawn: the run has ended or was stopped (kubectl get rbr -n {0} veto); see what waits: kubectl get apv -n {0}",
+        town.namespace
+    );
     refused_mark(town, "dave", "veto-2", &vote, &over)?;
     assert_eq!(number(&town.get("statefulset", "ledger")?, "/spec/replicas"), 2);
     Ok(())
@@ -328,22 +421,36 @@ fn a_plan_that_holds_no_longer_is_asked_anew(town: &Town) -> Result<()> {
     let aside = r#"{"status":{"state":"Superseded"}}"#;
     town.kubectl("operator", &["patch", "apv", "moved-2", "--type=merge", "-p", aside])?.ok()?;
     let vote = format!("approve={} queue grows", text(&new, "/spec/request/code"));
-    refused_mark(town, "bob", "moved-2", &vote, "this ballot is Superseded: the plan has changed; look for its new ballot")?;
-    town.kubectl("operator", &["patch", "apv", "moved-2", "--type=merge", "-p", r#"{"status":{"state":"Open"}}"#])
-        .map(|again| assert!(again.stderr.contains("a ballot that is no longer Open stays as it is"), "{}", again.stderr))
+    refused_mark(
+        town,
+        "bob",
+        "moved-2",
+        &vote,
+        "this ballot is Superseded: the plan has changed; look for its new ballot",
+    )?;
+    town.kubectl("operator", &["patch", "apv", "moved-2", "--type=merge", "-p", r#"{"status":{"state":"Open"}}"#]).map(
+        |again| assert!(again.stderr.contains("a ballot that is no longer Open stays as it is"), "{}", again.stderr),
+    )
 }
 
 /// Ballots run out and are followed by new ones with the same code, until the gate itself has waited long enough.
 fn nobody_decides(town: &Town) -> Result<()> {
     let expired = town.wait_phase("brief-1", "Expired")?;
     assert_eq!(text(&expired, "/status/message"), "nobody decided at gate quick within 16s");
-    let ballots: Vec<Value> = town.list("apv")?.into_iter().filter(|b| text(b, "/spec/request/run") == "brief-1").collect();
+    let ballots: Vec<Value> =
+        town.list("apv")?.into_iter().filter(|b| text(b, "/spec/request/run") == "brief-1").collect();
     let codes: std::collections::BTreeSet<&str> = ballots.iter().map(|b| text(b, "/spec/request/code")).collect();
     assert!(ballots.len() > 1, "ballots that ran out were not followed by others");
     assert_eq!(codes.len(), 1, "the effect is the same, so is the code");
     let first = wait_state(town, "brief-1-1", "Expired")?;
     let vote = format!("approve={} queue grows", text(&first, "/spec/request/code"));
-    refused_mark(town, "bob", "brief-1-1", &vote, "this ballot is Expired: nobody marked it in time; while the gate waits there is a new one")?;
+    refused_mark(
+        town,
+        "bob",
+        "brief-1-1",
+        &vote,
+        "this ballot is Expired: nobody marked it in time; while the gate waits there is a new one",
+    )?;
     assert!(ballots.iter().all(|ballot| text(ballot, "/status/state") != "Open"), "none can be marked any more");
     assert!(town.records("brief-1")?.is_empty());
     Ok(())

@@ -31,7 +31,8 @@ fn canonical(value: &Value) -> String {
         Value::Object(fields) => {
             let mut members: Vec<(&String, &Value)> = fields.iter().collect();
             members.sort_by_key(|(key, _)| *key);
-            let members: Vec<String> = members.iter().map(|(key, value)| format!("\"{key}\":{}", canonical(value))).collect();
+            let members: Vec<String> =
+                members.iter().map(|(key, value)| format!("\"{key}\":{}", canonical(value))).collect();
             format!("{{{}}}", members.join(","))
         }
         Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),

@@ -26,16 +26,20 @@ fn check(name: &str, object: &str, that: &str, how: &str) -> String {
 fn only_what_is_true_long_enough_counts() -> Result<()> {
     let town = Town::open(Leg::Stamping, "check")?;
     town.apply("root", LAMPS)?;
-    let (checkout, lamp, door) = ("kind: Deployment, name: checkout", "kind: ConfigMap, name: lamp", "kind: ConfigMap, name: door");
-    town.runbook(&[
-        check("calm", checkout, "object.status.readyReplicas == object.spec.replicas", "within: 30s"),
-        check("busy", checkout, "object.spec.replicas > 100", "within: 1s"),
-        check("held", checkout, "object.spec.replicas == 4", "within: 30s, holdFor: 2s"),
-        check("flickering", lamp, "object.data.colour == 'green'", "within: 1s, holdFor: 1h"),
-        check("later", door, "object.data.open == 'yes'", "within: 80s"),
-        check("number", checkout, "object.spec.replicas", "within: 30s"),
-        check("nowhere", "kind: Deployment, name: nobody", "true", "within: 1s"),
-    ].concat())?;
+    let (checkout, lamp, door) =
+        ("kind: Deployment, name: checkout", "kind: ConfigMap, name: lamp", "kind: ConfigMap, name: door");
+    town.runbook(
+        &[
+            check("calm", checkout, "object.status.readyReplicas == object.spec.replicas", "within: 30s"),
+            check("busy", checkout, "object.spec.replicas > 100", "within: 1s"),
+            check("held", checkout, "object.spec.replicas == 4", "within: 30s, holdFor: 2s"),
+            check("flickering", lamp, "object.data.colour == 'green'", "within: 1s, holdFor: 1h"),
+            check("later", door, "object.data.open == 'yes'", "within: 80s"),
+            check("number", checkout, "object.spec.replicas", "within: 30s"),
+            check("nowhere", "kind: Deployment, name: nobody", "true", "within: 1s"),
+        ]
+        .concat(),
+    )?;
     for run in ["calm", "busy", "held", "flickering", "later", "number"] {
         town.start(run, run)?;
     }
@@ -55,7 +59,10 @@ fn only_what_is_true_long_enough_counts() -> Result<()> {
     town.wait_phase("held", "Succeeded")?;
     let record = town.only_record("held")?;
     let at = |pointer| text(&record, pointer).parse::<jiff::Timestamp>();
-    assert!(at("/spec/settledAt")?.duration_since(at("/spec/intentAt")?).as_secs() >= 2, "it was true, but not for long enough");
+    assert!(
+        at("/spec/settledAt")?.duration_since(at("/spec/intentAt")?).as_secs() >= 2,
+        "it was true, but not for long enough"
+    );
 
     // True at first, and after the last moment at which it could have become true for good, false.
     town.change("configmap", "lamp", &json!({"data": {"colour": "red"}}))?;

@@ -143,7 +143,8 @@ impl Ward {
     fn operator(&self, dies: &str) -> Result<Operator> {
         let args = ["--namespaces", &self.town.namespace, "--lease-name="];
         let binary = std::path::Path::new(env!("CARGO_BIN_EXE_firstaid"));
-        let mut operator = self.town.sandbox.start_operator(binary, &args, &[("RUST_LOG", "info"), ("FIRSTAID_CRASH_AT", dies)])?;
+        let mut operator =
+            self.town.sandbox.start_operator(binary, &args, &[("RUST_LOG", "info"), ("FIRSTAID_CRASH_AT", dies)])?;
         operator.wait_ready(WITHIN)?;
         Ok(operator)
     }
@@ -154,11 +155,18 @@ impl Ward {
         let audit = Audit::begin(&self.town)?;
         (self.story.reset)(&self.town)?;
         self.town.start("crash", "alive")?;
-        ensure!(!self.follow("alive", &mut operator)?, "the operator died by itself: {}", operator.log_path().display());
+        ensure!(
+            !self.follow("alive", &mut operator)?,
+            "the operator died by itself: {}",
+            operator.log_path().display()
+        );
         self.check("alive", &audit)?;
         let log = std::fs::read_to_string(operator.log_path())?;
         let entries = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        Ok(entries.filter(|entry| text(entry, "/message") == "crash point").map(|entry| text(&entry, "/point").to_owned()).collect())
+        Ok(entries
+            .filter(|entry| text(entry, "/message") == "crash point")
+            .map(|entry| text(&entry, "/point").to_owned())
+            .collect())
     }
 
     /// Approves what is to be approved until the run or the operator ends. Whether it was the operator.
@@ -182,7 +190,8 @@ impl Ward {
 
     /// Marks each open ballot of a run that nobody has marked, each by another person.
     fn vote(&self, run: &str) -> Result<()> {
-        let ballots: Vec<Value> = self.town.list("apv")?.into_iter().filter(|ballot| text(ballot, "/spec/request/run") == run).collect();
+        let ballots: Vec<Value> =
+            self.town.list("apv")?.into_iter().filter(|ballot| text(ballot, "/spec/request/run") == run).collect();
         let by = |ballot: &Value| text(ballot, "/metadata/annotations/by").to_owned();
         let mut voted: BTreeSet<String> = ballots.iter().map(by).collect();
         for ballot in &ballots {
@@ -238,19 +247,31 @@ impl Ward {
     /// One effect for each record that says so, one record for each step, every approval and every hash as it should be.
     fn check(&self, run: &str, audit: &Audit) -> Result<()> {
         let ended = self.town.get("rbr", run)?;
-        ensure!(text(&ended, "/status/phase") == self.story.ends, "it ended {}: {}", text(&ended, "/status/phase"), text(&ended, "/status/message"));
+        ensure!(
+            text(&ended, "/status/phase") == self.story.ends,
+            "it ended {}: {}",
+            text(&ended, "/status/phase"),
+            text(&ended, "/status/message")
+        );
         let records = self.town.records(run)?;
         let effects = audit.effects()?;
         ensure!(records.len() == self.story.records, "{} records instead of {}", records.len(), self.story.records);
-        ensure!(effects.len() == self.story.effects, "{} effects instead of {}: {effects:#?}", effects.len(), self.story.effects);
+        ensure!(
+            effects.len() == self.story.effects,
+            "{} effects instead of {}: {effects:#?}",
+            effects.len(),
+            self.story.effects
+        );
         self.check_records(&ended, &records, &effects, audit)
     }
 
     fn check_records(&self, run: &Value, records: &[Value], effects: &[Value], audit: &Audit) -> Result<()> {
         chain::verify(run, records)?;
-        let steps: BTreeSet<(&str, i64)> = records.iter().map(|r| (text(r, "/spec/step"), number(r, "/spec/attempt"))).collect();
+        let steps: BTreeSet<(&str, i64)> =
+            records.iter().map(|r| (text(r, "/spec/step"), number(r, "/spec/attempt"))).collect();
         ensure!(steps.len() == records.len(), "two records of one step: {steps:?}");
-        let changes: Vec<&Value> = records.iter().filter(|r| r.pointer("/spec/changed") == Some(&Value::Bool(true))).collect();
+        let changes: Vec<&Value> =
+            records.iter().filter(|r| r.pointer("/spec/changed") == Some(&Value::Bool(true))).collect();
         ensure!(changes.len() == effects.len(), "{} records of {} effects", changes.len(), effects.len());
         for (record, effect) in changes.into_iter().zip(effects) {
             let token = format!(
@@ -291,7 +312,8 @@ impl Ward {
 fn dies_everywhere(leg: Leg, name: &str, story: &'static Story, from: &str) -> Result<()> {
     let ward = Ward::open(leg, name, story)?;
     let points = ward.points()?;
-    for wanted in ["before-write:1", "after-ask:1", "before-act:1", "after-act:1", "before-record:1", "after-record:1"] {
+    for wanted in ["before-write:1", "after-ask:1", "before-act:1", "after-act:1", "before-record:1", "after-record:1"]
+    {
         ensure!(points.iter().any(|point| point == wanted), "{wanted} is missing among {points:?}");
     }
     for point in points.iter().skip_while(|point| *point != from) {
@@ -334,12 +356,23 @@ fn a_person_changes_the_target_while_the_operator_is_dead() -> Result<()> {
         ("before-record:1", "Succeeded", 5),
         ("after-record:1", "Succeeded", 5),
     ] {
-        let by_hand = |town: &Town, _: &str| town.kubectl("alice", &["scale", "deployment/checkout", "--replicas=5"])?.ok().map(drop);
+        let by_hand = |town: &Town, _: &str| {
+            town.kubectl("alice", &["scale", "deployment/checkout", "--replicas=5"])?.ok().map(drop)
+        };
         let (ended, effects) = ward.die_and_tell(point, by_hand).with_context(|| point.to_owned())?;
-        ensure!(text(&ended, "/status/phase") == phase, "{point}: {}: {}", text(&ended, "/status/phase"), text(&ended, "/status/message"));
+        ensure!(
+            text(&ended, "/status/phase") == phase,
+            "{point}: {}: {}",
+            text(&ended, "/status/phase"),
+            text(&ended, "/status/message")
+        );
         ensure!(effects == 1, "{point}: {effects} effects");
         let checkout = ward.town.get("deployment", "checkout")?;
-        ensure!(number(&checkout, "/spec/replicas") == wanted, "{point}: {} replicas", number(&checkout, "/spec/replicas"));
+        ensure!(
+            number(&checkout, "/spec/replicas") == wanted,
+            "{point}: {} replicas",
+            number(&checkout, "/spec/replicas")
+        );
     }
     Ok(())
 }
@@ -351,7 +384,8 @@ fn what_cannot_be_read_back_is_asked() -> Result<()> {
     let ward = Ward::open(Leg::Stamping, "crash-ask", &HAND)?;
     reset_size(&ward.town)?;
     let mut before = ward.town.get("deployment", "checkout")?;
-    before["metadata"] = serde_json::json!({"name": "checkout", "namespace": ward.town.namespace, "labels": {"app": "checkout"}});
+    before["metadata"] =
+        serde_json::json!({"name": "checkout", "namespace": ward.town.namespace, "labels": {"app": "checkout"}});
     let put_back = |town: &Town, run: &str| {
         town.sandbox.kubectl_input("alice", &["replace", "-f", "-"], &before.to_string())?.ok()?;
         let mut operator = ward.operator("nowhere")?;

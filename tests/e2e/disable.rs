@@ -20,7 +20,10 @@ const FLAGD: &str = r#"{"flags": {
 fn a_flag_in_a_document_goes_off_and_every_other_byte_stays() -> Result<()> {
     let town = Town::open(Leg::Stamping, "documents")?;
     let data = json!({"RECS": "True", "OTHER": "true", "f.json": JSON, "f.yaml": YAML, "f.properties": PROPERTIES, "flagd.json": FLAGD});
-    town.apply("root", &json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "docs"}, "data": data}).to_string())?;
+    town.apply(
+        "root",
+        &json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "docs"}, "data": data}).to_string(),
+    )?;
     let step = |name: &str, place: &str, more: &str| {
         format!("name: {name}, gate: on-call, disable: {{flag: recs, configMap: {{name: docs, {place}}}{more}}}")
     };
@@ -29,13 +32,21 @@ fn a_flag_in_a_document_goes_off_and_every_other_byte_stays() -> Result<()> {
         step("json", "key: f.json, format: Json, pointer: /recs", ""),
         step("yaml", "key: f.yaml, format: Yaml, pointer: /recs", ""),
         step("properties", "key: f.properties, format: Properties, pointer: /feature.recs", ""),
-        step("flagd", "key: flagd.json, format: Json, pointer: /flags/recs", ", rules: Suspend, contexts: [{tier: gold}, {}]"),
+        step(
+            "flagd",
+            "key: flagd.json, format: Json, pointer: /flags/recs",
+            ", rules: Suspend, contexts: [{tier: gold}, {}]",
+        ),
     ];
     town.runbook(&runbook("flags-off", &steps.each_ref().map(String::as_str)))?;
     town.start("flags-off", "flags-off")?;
     let ballot = town.ballot("flags-off")?;
     assert_eq!(text(&ballot, "/spec/request/summary"), "flag recs true -> false (+4 more)");
-    assert_eq!(text(&ballot, "/spec/request/shownCode"), "describe", "the code of a plan with several effects is read under the whole plan");
+    assert_eq!(
+        text(&ballot, "/spec/request/shownCode"),
+        "describe",
+        "the code of a plan with several effects is read under the whole plan"
+    );
     town.approve("bob", "flags-off")?;
     town.wait_phase("flags-off", "Succeeded")?;
 
@@ -81,27 +92,37 @@ fn a_feature_flag_goes_off_and_its_rules_become_what_the_author_says() -> Result
     let rules = json!({"if": [{"==": [{"var": "tier"}, "gold"]}, "full", null]});
     // The variant called `off` is not the one that is off: the only one whose value is false is.
     let ruled = json!({"state": "ENABLED", "variants": {"full": true, "none": false}, "defaultVariant": "full", "targeting": rules});
-    let plain = json!({"state": "DISABLED", "variants": {"big": {"size": 9}, "off": {"size": 0}}, "defaultVariant": "big"});
+    let plain =
+        json!({"state": "DISABLED", "variants": {"big": {"size": 9}, "off": {"size": 0}}, "defaultVariant": "big"});
     for name in ["refuse", "suspend", "keep"] {
         town.apply("root", &feature_flag(name, &ruled))?;
     }
     town.apply("root", &feature_flag("plain", &plain))?;
     let off = |name: &str, more: &str| {
-        runbook(name, &[&format!("name: switch, gate: on-call, disable: {{flag: recs, featureFlag: {{name: {name}}}{more}}}")])
+        runbook(
+            name,
+            &[&format!("name: switch, gate: on-call, disable: {{flag: recs, featureFlag: {{name: {name}}}{more}}}")],
+        )
     };
     let contexts = "contexts: [{tier: gold}, {tier: none}]";
-    town.runbook(&[
-        off("refuse", ""),
-        off("suspend", &format!(", rules: Suspend, {contexts}")),
-        off("keep", &format!(", rules: Keep, {contexts}")),
-        off("plain", ""),
-    ].concat())?;
+    town.runbook(
+        &[
+            off("refuse", ""),
+            off("suspend", &format!(", rules: Suspend, {contexts}")),
+            off("keep", &format!(", rules: Keep, {contexts}")),
+            off("plain", ""),
+        ]
+        .concat(),
+    )?;
     for run in ["refuse", "suspend", "keep", "plain"] {
         town.start(run, run)?;
     }
 
     let words = town.failed("refuse")?;
-    assert!(words.contains("flag recs: it has targeting rules, which would go on deciding for the callers they match"), "{words}");
+    assert!(
+        words.contains("flag recs: it has targeting rules, which would go on deciding for the callers they match"),
+        "{words}"
+    );
     assert!(words.contains("`rules: Suspend` sets them aside until the undo"), "{words}");
 
     let flag = |name: &str| -> Result<Value> {
@@ -123,7 +144,10 @@ fn a_feature_flag_goes_off_and_its_rules_become_what_the_author_says() -> Result
     let record = town.approved("keep")?;
     wanted["targeting"] = rules;
     assert_eq!(flag("keep")?, wanted);
-    assert_eq!((evidence(&record, gold), evidence(&record, "evaluated for {\"tier\":\"none\"}")), (Some("full"), Some("none")));
+    assert_eq!(
+        (evidence(&record, gold), evidence(&record, "evaluated for {\"tier\":\"none\"}")),
+        (Some("full"), Some("none"))
+    );
     let said = text(&record, "/spec/verification");
     assert!(said.contains("its rules stay: {\"tier\":\"gold\"} gets full"), "{said}");
 
@@ -149,23 +173,66 @@ fn what_cannot_be_switched_is_said_before_anybody_is_asked() -> Result<()> {
     };
     town.apply("root", &map("flags", false))?;
     town.apply("root", &map("stone", true))?;
-    town.apply("root", &feature_flag("ff", &json!({"state": "ENABLED", "variants": {"blue": "b", "green": "g"}, "defaultVariant": "blue"})))?;
+    town.apply(
+        "root",
+        &feature_flag(
+            "ff",
+            &json!({"state": "ENABLED", "variants": {"blue": "b", "green": "g"}, "defaultVariant": "blue"}),
+        ),
+    )?;
 
     let cases = [
-        ("immutable", "flag: recs, configMap: {name: stone, key: RECS}", "ConfigMap/stone is immutable; make a new ConfigMap"),
-        ("no-key", "flag: recs, configMap: {name: flags, key: absent}", "ConfigMap/flags has no key \"absent\"; it has: MAYBE, RECS, broken.json, f.json"),
-        ("no-flag", "flag: absent, configMap: {name: flags, key: f.json, format: Json, pointer: /absent}",
-            "flag absent in key f.json of ConfigMap/flags: there is no `/absent`: the whole document has only `recs`"),
-        ("no-flag-there", "flag: absent, featureFlag: {name: ff}", "FeatureFlag/ff has no flag \"absent\"; it has: basket, recs"),
-        ("no-resource", "flag: recs, featureFlag: {name: absent}", "FeatureFlag/absent does not exist in this namespace"),
-        ("ambiguous", "flag: recs, featureFlag: {name: ff}",
-            "which variant is off? not exactly one has the value false and none is called `off`; say it with `to`: `blue` = \"b\", `green` = \"g\""),
-        ("no-variant", "flag: recs, featureFlag: {name: ff}, to: red", "`to` is \"red\", and the flag has no such variant"),
-        ("broken", "flag: recs, configMap: {name: flags, key: broken.json, format: Json, pointer: /recs}",
-            "flag recs in key broken.json of ConfigMap/flags: the text is not JSON: line 3"),
-        ("no-switch", "flag: maybe, configMap: {name: flags, key: MAYBE}", "flag maybe: it holds \"maybe\", which is neither true or false"),
+        (
+            "immutable",
+            "flag: recs, configMap: {name: stone, key: RECS}",
+            "ConfigMap/stone is immutable; make a new ConfigMap",
+        ),
+        (
+            "no-key",
+            "flag: recs, configMap: {name: flags, key: absent}",
+            "ConfigMap/flags has no key \"absent\"; it has: MAYBE, RECS, broken.json, f.json",
+        ),
+        (
+            "no-flag",
+            "flag: absent, configMap: {name: flags, key: f.json, format: Json, pointer: /absent}",
+            "flag absent in key f.json of ConfigMap/flags: there is no `/absent`: the whole document has only `recs`",
+        ),
+        (
+            "no-flag-there",
+            "flag: absent, featureFlag: {name: ff}",
+            "FeatureFlag/ff has no flag \"absent\"; it has: basket, recs",
+        ),
+        (
+            "no-resource",
+            "flag: recs, featureFlag: {name: absent}",
+            "FeatureFlag/absent does not exist in this namespace",
+        ),
+        (
+            "ambiguous",
+            "flag: recs, featureFlag: {name: ff}",
+            "which variant is off? not exactly one has the value false and none is called `off`; say it with `to`: `blue` = \"b\", `green` = \"g\"",
+        ),
+        (
+            "no-variant",
+            "flag: recs, featureFlag: {name: ff}, to: red",
+            "`to` is \"red\", and the flag has no such variant",
+        ),
+        (
+            "broken",
+            "flag: recs, configMap: {name: flags, key: broken.json, format: Json, pointer: /recs}",
+            "flag recs in key broken.json of ConfigMap/flags: the text is not JSON: line 3",
+        ),
+        (
+            "no-switch",
+            "flag: maybe, configMap: {name: flags, key: MAYBE}",
+            "flag maybe: it holds \"maybe\", which is neither true or false",
+        ),
     ];
-    town.runbook(&cases.map(|(name, how, _)| runbook(name, &[&format!("name: switch, gate: on-call, disable: {{{how}}}")])).concat())?;
+    town.runbook(
+        &cases
+            .map(|(name, how, _)| runbook(name, &[&format!("name: switch, gate: on-call, disable: {{{how}}}")]))
+            .concat(),
+    )?;
     for (run, ..) in cases {
         town.start(run, run)?;
     }

@@ -31,7 +31,9 @@ spec:
 
 fn brake(town: &Town) -> Result<()> {
     let reason = "--from-literal=reason=the databases fail over";
-    town.sandbox.kubectl_run("root", &["create", "configmap", "-n", "firstaid-system", "firstaid-brake", reason])?.ok()?;
+    town.sandbox
+        .kubectl_run("root", &["create", "configmap", "-n", "firstaid-system", "firstaid-brake", reason])?
+        .ok()?;
     Ok(())
 }
 
@@ -61,7 +63,11 @@ fn the_brake_holds_every_act(town: &Town) -> Result<()> {
     release(town, "held")?;
     town.wait_phase("held", "Succeeded")?;
     assert_eq!(number(&town.get("deployment", "checkout")?, "/spec/replicas"), 5);
-    assert_eq!(number(&town.get("statefulset", "ledger")?, "/spec/replicas"), 2, "what was stopped under the brake stays undone");
+    assert_eq!(
+        number(&town.get("statefulset", "ledger")?, "/spec/replicas"),
+        2,
+        "what was stopped under the brake stays undone"
+    );
     Ok(())
 }
 
@@ -86,7 +92,11 @@ fn a_vote_whose_right_is_lost(town: &Town) -> Result<()> {
     town.sandbox.kubectl_run("root", &["delete", "configmap", "-n", "firstaid-system", "firstaid-brake"])?.ok()?;
     assert_eq!(number(&town.get("deployment", "checkout")?, "/spec/replicas"), 5, "the old vote counts for nothing");
 
-    let clean: String = binding.lines().filter(|line| !line.contains("resourceVersion") && !line.contains("uid:")).map(|l| format!("{l}\n")).collect();
+    let clean: String = binding
+        .lines()
+        .filter(|line| !line.contains("resourceVersion") && !line.contains("uid:"))
+        .map(|l| format!("{l}\n"))
+        .collect();
     town.apply("root", &clean)?;
     poll("the role to be in force again", WITHIN, || town.mark("dave", "lost-2", &vote)?.ok())?;
     let done = town.wait_phase("lost", "Succeeded")?;
@@ -101,7 +111,8 @@ fn no_act_without_the_policies(town: &Town) -> Result<()> {
     let operator = town.operator.as_ref().context("an operator")?;
     poll("the operator to see that its guard is gone", WITHIN, || {
         let (_, metrics) = operator.get("/metrics")?;
-        let line = metrics.lines().find(|l| l.contains("guards_proven") && !l.starts_with('#')).context("no such metric")?;
+        let line =
+            metrics.lines().find(|l| l.contains("guards_proven") && !l.starts_with('#')).context("no such metric")?;
         ensure!(line.ends_with(" 0"), "{line}");
         Ok(())
     })?;

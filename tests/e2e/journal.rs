@@ -23,7 +23,8 @@ const PLAN: &str = "a plan is written once and stays";
 const STEP: &str = "what is written about a step stays";
 const FROZEN: &str = "the frozen runbook of a run cannot be changed";
 const OVER: &str = "a run that has ended does not go on";
-const FIXED: &str = "a run is fixed once it is made; start another one, or stop this one with: kubectl annotate rbr NAME abort=\"why\"";
+const FIXED: &str =
+    "a run is fixed once it is made; start another one, or stop this one with: kubectl annotate rbr NAME abort=\"why\"";
 
 fn nothing_is_taken_back(leg: Leg) -> Result<()> {
     let mut town = Town::open(leg, "journal")?;
@@ -65,13 +66,26 @@ fn nothing_is_taken_back(leg: Leg) -> Result<()> {
         refused(&town, "operator", &args, sentence)?;
     }
     let removed = r#"[{"op":"remove","path":"/status"}]"#;
-    refused(&town, "operator", &["patch", "rbr", "done", "--subresource=status", "--type=json", "-p", removed], REMOVED)?;
-    for spec in [r#"{"spec":{"reason":"another"}}"#, r#"{"spec":{"requestedBy":{"username":"bob"}}}"#, r#"{"spec":{"mode":"Plan"}}"#] {
+    refused(
+        &town,
+        "operator",
+        &["patch", "rbr", "done", "--subresource=status", "--type=json", "-p", removed],
+        REMOVED,
+    )?;
+    for spec in [
+        r#"{"spec":{"reason":"another"}}"#,
+        r#"{"spec":{"requestedBy":{"username":"bob"}}}"#,
+        r#"{"spec":{"mode":"Plan"}}"#,
+    ] {
         refused(&town, "root", &["patch", "rbr", "waits", "--type=merge", "-p", spec], FIXED)?;
     }
     // Adding is what a journal is for.
     let said = json!({"status": {"message": "a test was here"}}).to_string();
-    town.kubectl("operator", &["patch", "rbr", "waits", "--subresource=status", "--type=merge", "-p", &said, "--dry-run=server"])?.ok()?;
+    town.kubectl(
+        "operator",
+        &["patch", "rbr", "waits", "--subresource=status", "--type=merge", "-p", &said, "--dry-run=server"],
+    )?
+    .ok()?;
 
     let record = before.2.first().context("a record")?;
     for (patch, sentence) in [
@@ -79,27 +93,58 @@ fn nothing_is_taken_back(leg: Leg) -> Result<()> {
         (json!({"spec": {"before": {"replicas": 9}}}), "a record is evidence and never changes"),
         (json!({"spec": {"approvals": null}}), "a record is evidence and never changes"),
         (json!({"status": null}), "the state of a record cannot be removed"),
-        (json!({"metadata": {"labels": {"firstaid.dev/run": "other"}}}), "the labels and annotations of a record are fixed"),
+        (
+            json!({"metadata": {"labels": {"firstaid.dev/run": "other"}}}),
+            "the labels and annotations of a record are fixed",
+        ),
         (json!({"metadata": {"annotations": {"note": "x"}}}), "the labels and annotations of a record are fixed"),
-        (json!({"metadata": {"finalizers": ["x.example/hold"]}}), "a record has no owner and no finalizer, and never gets one"),
+        (
+            json!({"metadata": {"finalizers": ["x.example/hold"]}}),
+            "a record has no owner and no finalizer, and never gets one",
+        ),
     ] {
-        refused(&town, "operator", &["patch", "arec", text(record, "/metadata/name"), "--type=merge", "-p", &patch.to_string()], sentence)?;
+        refused(
+            &town,
+            "operator",
+            &["patch", "arec", text(record, "/metadata/name"), "--type=merge", "-p", &patch.to_string()],
+            sentence,
+        )?;
     }
 
     // Its own ballots too: it issues them and closes them, and that is all.
     for (patch, sentence) in [
-        (json!({"spec": {"request": {"requester": "carol"}}}), "a ballot's request is fixed; a new plan gets new ballots"),
+        (
+            json!({"spec": {"request": {"requester": "carol"}}}),
+            "a ballot's request is fixed; a new plan gets new ballots",
+        ),
         (json!({"metadata": {"labels": {"firstaid.dev/run": "other"}}}), "the labels of a ballot are fixed"),
-        (json!({"metadata": {"annotations": {"approve": format!("{} yes", text(&ballot, "/spec/request/code")), "by": "bob"}}}), "first-aid cannot vote"),
+        (
+            json!({"metadata": {"annotations": {"approve": format!("{} yes", text(&ballot, "/spec/request/code")), "by": "bob"}}}),
+            "first-aid cannot vote",
+        ),
         (json!({"spec": {"voter": {"username": "bob"}}}), "a voter is written with the vote only"),
     ] {
-        refused(&town, "operator", &["patch", "apv", text(&ballot, "/metadata/name"), "--type=merge", "-p", &patch.to_string()], sentence)?;
+        refused(
+            &town,
+            "operator",
+            &["patch", "apv", text(&ballot, "/metadata/name"), "--type=merge", "-p", &patch.to_string()],
+            sentence,
+        )?;
     }
     let closed = ["patch", "apv", text(&ballot, "/metadata/name"), "--type=merge", "-p"];
     town.kubectl("operator", &[&closed[..], &[r#"{"status":{"state":"Expired"}}"#]].concat())?.ok()?;
-    refused(&town, "operator", &[&closed[..], &[r#"{"status":{"state":"Open"}}"#]].concat(), "a ballot that is no longer Open stays as it is")?;
+    refused(
+        &town,
+        "operator",
+        &[&closed[..], &[r#"{"status":{"state":"Open"}}"#]].concat(),
+        "a ballot that is no longer Open stays as it is",
+    )?;
 
-    assert_eq!(before, (town.get("rbr", "done")?, town.get("rbr", "waits")?, town.records("done")?), "something changed after all");
+    assert_eq!(
+        before,
+        (town.get("rbr", "done")?, town.get("rbr", "waits")?, town.records("done")?),
+        "something changed after all"
+    );
     Ok(())
 }
 

@@ -41,7 +41,11 @@ fn from_start_to_record(leg: Leg) -> Result<()> {
         assert!(!refused.success(), "{person} was not refused");
         assert!(refused.stderr.contains(sentence), "{person}: {}", refused.stderr);
     }
-    assert_eq!(number(&town.get("deployment", "checkout")?, "/spec/replicas"), 4, "nothing is done before the approval");
+    assert_eq!(
+        number(&town.get("deployment", "checkout")?, "/spec/replicas"),
+        4,
+        "nothing is done before the approval"
+    );
 
     town.approve("bob", "room-1")?;
     let done = town.wait_phase("room-1", "Succeeded")?;
@@ -62,7 +66,11 @@ fn from_start_to_record(leg: Leg) -> Result<()> {
     assert_eq!(text(record, "/spec/actor"), format!("system:serviceaccount:{}:firstaid", town.namespace));
     assert_eq!(text(record, "/status/state"), "InPlace");
     let second = town.mark("dave", name, &format!("approve={code} me too"))?;
-    assert!(second.stderr.contains("already decided by bob") || second.stderr.contains("--overwrite is false"), "{}", second.stderr);
+    assert!(
+        second.stderr.contains("already decided by bob") || second.stderr.contains("--overwrite is false"),
+        "{}",
+        second.stderr
+    );
     Ok(())
 }
 

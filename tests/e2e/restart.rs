@@ -16,7 +16,11 @@ fn restart(name: &str, kind: &str, workload: &str) -> String {
 #[test]
 fn every_pod_is_made_anew_at_the_recorded_time() -> Result<()> {
     let town = Town::open(Leg::Stamping, "restart")?;
-    let workloads = [("Deployment", "deployments", "checkout", 4), ("StatefulSet", "statefulsets", "ledger", 2), ("DaemonSet", "daemonsets", "agent", 2)];
+    let workloads = [
+        ("Deployment", "deployments", "checkout", 4),
+        ("StatefulSet", "statefulsets", "ledger", 2),
+        ("DaemonSet", "daemonsets", "agent", 2),
+    ];
     town.runbook(&workloads.map(|(kind, _, name, _)| restart(name, kind, name)).concat())?;
     for (_, _, name, _) in workloads {
         town.start(name, name)?;
@@ -37,7 +41,8 @@ fn every_pod_is_made_anew_at_the_recorded_time() -> Result<()> {
         assert_eq!(text(&record, "/status/state"), "OneShot", "there is nothing to undo");
         assert_eq!(town.writes(resource, name)?, 1, "{name}");
         let new = |pod: &&Value| {
-            text(pod, "/metadata/labels/app") == name && text(pod, "/metadata/annotations/kubectl.kubernetes.io~1restartedAt") == at
+            text(pod, "/metadata/labels/app") == name
+                && text(pod, "/metadata/annotations/kubectl.kubernetes.io~1restartedAt") == at
         };
         assert_eq!(town.list("pods")?.iter().filter(new).count(), pods, "{name}");
     }
@@ -60,7 +65,10 @@ fn a_new_template_voids_the_plan() -> Result<()> {
         ensure!(run.pointer("/status/plans/0.2").is_some(), "it is {}", text(&run, "/status/phase"));
         Ok(run)
     })?;
-    assert_eq!(text(&again, "/status/plans/0.2/revisedBecause"), "the pod template of Deployment/checkout has changed since it was planned");
+    assert_eq!(
+        text(&again, "/status/plans/0.2/revisedBecause"),
+        "the pod template of Deployment/checkout has changed since it was planned"
+    );
     assert_eq!(town.get("deployment", "checkout")?.pointer(RESTARTED_AT), None, "nothing is done under a void plan");
     let new = town.ballot("release")?;
     assert_ne!(text(&new, "/spec/request/code"), text(&old, "/spec/request/code"));
@@ -68,7 +76,10 @@ fn a_new_template_voids_the_plan() -> Result<()> {
     town.approved("release")?;
     let checkout = town.get("deployment", "checkout")?;
     assert_eq!(text(&checkout, "/spec/template/spec/containers/0/image"), "shop/checkout:1.8");
-    assert_eq!(text(&checkout, RESTARTED_AT), text(&town.get("rbr", "release")?, "/status/plans/0.2/steps/0/after/restartedAt"));
+    assert_eq!(
+        text(&checkout, RESTARTED_AT),
+        text(&town.get("rbr", "release")?, "/status/plans/0.2/steps/0/after/restartedAt")
+    );
     assert_eq!(number(&checkout, "/status/updatedReplicas"), 3);
     assert_eq!(text(&town.get("apv", text(&old, "/metadata/name"))?, "/status/state"), "Superseded");
 
@@ -77,10 +88,16 @@ fn a_new_template_voids_the_plan() -> Result<()> {
     town.kubectl("root", &["rollout", "pause", "deployment/checkout"])?.ok()?;
     town.start("checkout", "paused")?;
     let words = town.failed("paused")?;
-    let wanted = format!("is paused, so a restart would not start; go on with: kubectl rollout resume -n {} deployment/checkout", town.namespace);
+    let wanted = format!(
+        "is paused, so a restart would not start; go on with: kubectl rollout resume -n {} deployment/checkout",
+        town.namespace
+    );
     assert!(words.contains(&wanted), "{words}");
     assert_eq!(text(&town.only_record("paused")?, "/spec/result"), "Refused");
     let after = town.get("deployment", "checkout")?;
-    assert_eq!(after.pointer(RESTARTED_AT).context("restarted once")?, before.pointer(RESTARTED_AT).context("restarted once")?);
+    assert_eq!(
+        after.pointer(RESTARTED_AT).context("restarted once")?,
+        before.pointer(RESTARTED_AT).context("restarted once")?
+    );
     Ok(())
 }

@@ -7,15 +7,21 @@ use serde_json::{Value, json};
 use crate::runs::{runbook, runbook_with};
 use crate::town::{Leg, Town, WITHIN, number, text};
 
-const NEVER: &str = "check: {object: {kind: Deployment, name: checkout}, that: \"object.spec.replicas > 100\", within: 1s}";
+const NEVER: &str =
+    "check: {object: {kind: Deployment, name: checkout}, that: \"object.spec.replicas > 100\", within: 1s}";
 
 #[test]
 fn a_failed_check_undoes_everything_in_reverse_order() -> Result<()> {
     let town = Town::open(Leg::Stamping, "revert")?;
     let rules = json!({"if": [{"==": [{"var": "tier"}, "gold"]}, "off", null]});
-    let flag = json!({"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "on", "targeting": rules});
-    town.apply("root", &json!({"apiVersion": "core.openfeature.dev/v1beta1", "kind": "FeatureFlag", "metadata": {"name": "ff"},
-        "spec": {"flagSpec": {"flags": {"recs": flag}}}}).to_string())?;
+    let flag =
+        json!({"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "on", "targeting": rules});
+    town.apply(
+        "root",
+        &json!({"apiVersion": "core.openfeature.dev/v1beta1", "kind": "FeatureFlag", "metadata": {"name": "ff"},
+        "spec": {"flagSpec": {"flags": {"recs": flag}}}})
+        .to_string(),
+    )?;
     let steps = [
         "name: scale-out, gate: on-call, scale: {target: {kind: Deployment, name: checkout}, replicas: 6}",
         "name: flag-off, gate: on-call, disable: {flag: recs, featureFlag: {name: ff}, rules: Suspend, contexts: [{tier: gold}, {}]}",
@@ -38,7 +44,10 @@ fn a_failed_check_undoes_everything_in_reverse_order() -> Result<()> {
 
     let records = town.records("shed")?;
     let named: Vec<&str> = records.iter().map(|record| text(record, "/spec/step")).collect();
-    assert_eq!(named, ["scale-out", "flag-off", "map-off", "recovered", "map-off.undo", "flag-off.undo", "scale-out.undo"]);
+    assert_eq!(
+        named,
+        ["scale-out", "flag-off", "map-off", "recovered", "map-off.undo", "flag-off.undo", "scale-out.undo"]
+    );
     for step in ["scale-out", "flag-off", "map-off"] {
         let (original, undo) = (town.record("shed", step)?, town.record("shed", &format!("{step}.undo"))?);
         assert_eq!(text(&original, "/status/state"), "Reverted", "{step}");
@@ -59,12 +68,15 @@ fn a_failed_check_undoes_everything_in_reverse_order() -> Result<()> {
 fn what_somebody_else_changed_is_not_undone() -> Result<()> {
     let town = Town::open(Leg::Stamping, "theirs")?;
     let gate = "check: {object: {kind: ConfigMap, name: shop-flags}, that: \"object.data.done == 'yes'\", within: 80s}";
-    town.runbook(&runbook("shed", &[
-        "name: scale-out, gate: on-call, scale: {target: {kind: Deployment, name: checkout}, replicas: 6}",
-        "name: grow, gate: on-call, scale: {target: {kind: StatefulSet, name: ledger}, replicas: 3}",
-        &format!("name: wait, {gate}"),
-        &format!("name: recovered, onFailure: Revert, {NEVER}"),
-    ]))?;
+    town.runbook(&runbook(
+        "shed",
+        &[
+            "name: scale-out, gate: on-call, scale: {target: {kind: Deployment, name: checkout}, replicas: 6}",
+            "name: grow, gate: on-call, scale: {target: {kind: StatefulSet, name: ledger}, replicas: 3}",
+            &format!("name: wait, {gate}"),
+            &format!("name: recovered, onFailure: Revert, {NEVER}"),
+        ],
+    ))?;
     town.start("shed", "shed")?;
     town.approve("bob", "shed")?;
     poll("both to be scaled", WITHIN, || {
@@ -78,10 +90,17 @@ fn what_somebody_else_changed_is_not_undone() -> Result<()> {
     let words = town.failed("shed")?;
     assert!(words.contains("could not be undone wholly") && words.contains("1 change is still in place"), "{words}");
     assert_eq!(number(&town.get("deployment", "checkout")?, "/spec/replicas"), 9, "it is left alone");
-    assert_eq!(number(&town.get("statefulset", "ledger")?, "/spec/replicas"), 2, "the other one is undone all the same");
+    assert_eq!(
+        number(&town.get("statefulset", "ledger")?, "/spec/replicas"),
+        2,
+        "the other one is undone all the same"
+    );
     let refused = town.record("shed", "scale-out.undo")?;
     assert_eq!(text(&refused, "/spec/result"), "Refused");
-    assert!(text(&refused, "/spec/message").contains("neither the 6 that First Aid set nor the 4 of before"), "{refused:#}");
+    assert!(
+        text(&refused, "/spec/message").contains("neither the 6 that First Aid set nor the 4 of before"),
+        "{refused:#}"
+    );
     assert_eq!(text(&town.record("shed", "scale-out")?, "/status/state"), "InPlace");
     assert_eq!(text(&town.record("shed", "grow")?, "/status/state"), "Reverted");
     Ok(())
@@ -125,22 +144,35 @@ fn a_failure_stops_the_run_or_is_passed_over() -> Result<()> {
     assert_eq!(number(&town.get("statefulset", "ledger")?, "/spec/replicas"), 3);
 
     let words = town.failed("stop")?;
-    assert!(words.starts_with("step looks-bad: not within 1s") && words.ends_with("1 change is still in place"), "{words}");
+    assert!(
+        words.starts_with("step looks-bad: not within 1s") && words.ends_with("1 change is still in place"),
+        "{words}"
+    );
     assert_eq!(number(&town.get("deployment", "checkout")?, "/spec/replicas"), 5, "it stays");
     assert_eq!(text(&town.record("stop", "scale-out")?, "/status/state"), "InPlace");
     assert!(town.record("stop", "again").is_err(), "the step after the failure is not taken");
     assert_eq!(town.writes("daemonsets", "agent")?, 0);
     let by_hand = town.get("rbr", "stop")?.pointer("/status/nextCommands").context("commands")?.to_string();
-    assert!(by_hand.contains(&format!("kubectl scale -n {} deployment/checkout --replicas=4", town.namespace)), "{by_hand}");
+    assert!(
+        by_hand.contains(&format!("kubectl scale -n {} deployment/checkout --replicas=4", town.namespace)),
+        "{by_hand}"
+    );
 
     let words = town.failed("unsure")?;
     assert!(words.starts_with("step again: Invalid: when:") && words.contains("gives no value"), "{words}");
-    assert_eq!(text(&town.record("unsure", "again")?, "/spec/result"), "Refused", "it is not taken for a step that was not needed");
+    assert_eq!(
+        text(&town.record("unsure", "again")?, "/spec/result"),
+        "Refused",
+        "it is not taken for a step that was not needed"
+    );
 
     // The effect itself does not take hold: nobody comes to cook.
     town.wait_phase("no-cooks", "Reverted")?;
     let record = town.record("no-cooks", "more")?;
-    assert!(text(&record, "/spec/verification").starts_with("not within 2s: Kitchen/main has 2 of 4 replicas ready"), "{record:#}");
+    assert!(
+        text(&record, "/spec/verification").starts_with("not within 2s: Kitchen/main has 2 of 4 replicas ready"),
+        "{record:#}"
+    );
     assert_eq!((text(&record, "/spec/verified"), text(&record, "/status/state")), ("No", "Reverted"));
     assert_eq!(number(&town.get("kitchen", "main")?, "/spec/cooks/wanted"), 2);
     Ok(())
@@ -183,26 +215,36 @@ fn one_run_at_a_time_holds_a_target() -> Result<()> {
 #[test]
 fn a_run_that_only_plans_changes_nothing() -> Result<()> {
     let town = Town::open(Leg::Stamping, "plan")?;
-    town.runbook(&runbook_with("all", "  owner: team-checkout\n", &[
-        "name: before, check: {object: {kind: Deployment, name: checkout}, that: \"object.spec.replicas > 100\"}",
-        "name: scale-out, gate: on-call, scale: {target: {kind: Deployment, name: checkout}, by: 50%}",
-        "name: flag-off, gate: on-call, disable: {flag: recs, configMap: {name: shop-flags, key: RECOMMENDATIONS}}",
-        "name: again, gate: None, restart: {target: {kind: DaemonSet, name: agent}}",
-    ]))?;
+    town.runbook(&runbook_with(
+        "all",
+        "  owner: team-checkout\n",
+        &[
+            "name: before, check: {object: {kind: Deployment, name: checkout}, that: \"object.spec.replicas > 100\"}",
+            "name: scale-out, gate: on-call, scale: {target: {kind: Deployment, name: checkout}, by: 50%}",
+            "name: flag-off, gate: on-call, disable: {flag: recs, configMap: {name: shop-flags, key: RECOMMENDATIONS}}",
+            "name: again, gate: None, restart: {target: {kind: DaemonSet, name: agent}}",
+        ],
+    ))?;
     let looked_at = [("deployment", "checkout"), ("configmap", "shop-flags"), ("daemonset", "agent")];
     let versions = |town: &Town| -> Result<Vec<Value>> {
-        looked_at.iter().map(|(kind, name)| Ok(json!([town.get(kind, name)?.get("spec"), town.get(kind, name)?.get("data")]))).collect()
+        looked_at
+            .iter()
+            .map(|(kind, name)| Ok(json!([town.get(kind, name)?.get("spec"), town.get(kind, name)?.get("data")])))
+            .collect()
     };
     let before = versions(&town)?;
     town.start_with("all", "only", "  mode: Plan\n")?;
     let done = town.wait_phase("only", "Succeeded")?;
     let plans = done.pointer("/status/plans").and_then(Value::as_object).context("plans")?;
     let summaries: Vec<&str> = plans.values().map(|plan| text(plan, "/summary")).collect();
-    assert_eq!(summaries, [
-        "check Deployment/checkout: object.spec.replicas > 100",
-        "scale Deployment/checkout 4 -> 6 (+1 more)",
-        "restart DaemonSet/agent",
-    ]);
+    assert_eq!(
+        summaries,
+        [
+            "check Deployment/checkout: object.spec.replicas > 100",
+            "scale Deployment/checkout 4 -> 6 (+1 more)",
+            "restart DaemonSet/agent",
+        ]
+    );
     assert_eq!(done.pointer("/status/conditions/0/reason"), Some(&json!("PlanOnly")));
     assert_eq!(versions(&town)?, before);
     assert!(town.list("apv")?.is_empty(), "nobody is asked");

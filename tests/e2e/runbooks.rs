@@ -48,10 +48,16 @@ fn shed_load(leg: Leg) -> Result<()> {
         assert_eq!(may(&town, verb, what)?, allowed, "{verb} {what}");
     }
     // The operator itself may touch nothing here, and where the cluster can tell, not even all that the ServiceAccount may.
-    for (verb, what, allowed) in
-        [("get", "deployments.apps/checkout", false), ("get", "configmaps/shop-flags", false), ("impersonate", "serviceaccounts/firstaid", leg == Leg::Plain)]
-    {
-        assert_eq!(town.kubectl("operator", &["auth", "can-i", verb, what])?.success(), allowed, "operator: {verb} {what}");
+    for (verb, what, allowed) in [
+        ("get", "deployments.apps/checkout", false),
+        ("get", "configmaps/shop-flags", false),
+        ("impersonate", "serviceaccounts/firstaid", leg == Leg::Plain),
+    ] {
+        assert_eq!(
+            town.kubectl("operator", &["auth", "can-i", verb, what])?.success(),
+            allowed,
+            "operator: {verb} {what}"
+        );
     }
     let before = town.get("configmap", "shop-flags")?;
     town.start_with("shed-load", "shed", "  parameters: {replicas: \"6\"}\n  incident: INC-7\n")?;
@@ -59,7 +65,10 @@ fn shed_load(leg: Leg) -> Result<()> {
     let done = town.wait_phase("shed", "Succeeded")?;
     assert_eq!(text(&done, "/status/message"), "all 3 steps done; 2 changes are still in place");
     let after = town.get("configmap", "shop-flags")?;
-    assert_eq!(text(&after, FLAG), text(&before, FLAG).replace("\"recommendations\": true", "\"recommendations\": false"));
+    assert_eq!(
+        text(&after, FLAG),
+        text(&before, FLAG).replace("\"recommendations\": true", "\"recommendations\": false")
+    );
     assert_ne!(text(&after, FLAG), text(&before, FLAG));
     assert_eq!(after.pointer("/data/RECOMMENDATIONS"), before.pointer("/data/RECOMMENDATIONS"));
     assert_eq!(number(&town.get("deployment", "checkout")?, "/status/readyReplicas"), 6);
@@ -114,7 +123,11 @@ fn ledger_is_well(town: &Town, well: bool) -> Result<()> {
     let wanted = if well { 2 } else { 1 };
     poll("the ledger to notice", WITHIN, || {
         let ledger = town.get("statefulset", "ledger")?;
-        ensure!(number(&ledger, "/status/readyReplicas") == wanted, "it has {}", ledger.pointer("/status").unwrap_or(&Value::Null));
+        ensure!(
+            number(&ledger, "/status/readyReplicas") == wanted,
+            "it has {}",
+            ledger.pointer("/status").unwrap_or(&Value::Null)
+        );
         Ok(())
     })
 }
@@ -127,7 +140,11 @@ fn break_retry_loop_is_done_with_the_flag_where_the_victim_recovers() -> Result<
     town.approve("bob", "loop")?;
     poll("the victim to be looked at", WITHIN, || {
         let run = town.get("rbr", "loop")?;
-        ensure!(text(&run, "/status/progress") == "2/3 victim-recovered", "it is at {}", text(&run, "/status/progress"));
+        ensure!(
+            text(&run, "/status/progress") == "2/3 victim-recovered",
+            "it is at {}",
+            text(&run, "/status/progress")
+        );
         Ok(())
     })?;
     ledger_is_well(&town, true)?;
@@ -150,13 +167,23 @@ fn break_retry_loop_contains_the_caller_where_the_victim_does_not_recover() -> R
     let ballot = town.ballot("loop")?;
     let effects = ballot.pointer("/spec/request/effects").unwrap_or(&Value::Null).to_string();
     assert!(effects.contains("contain-caller: scale Deployment/checkout 4 -> 0"), "{effects}");
-    assert!(effects.contains("only when !steps['victim-recovered'].ok"), "people approve it knowing that it may not be needed: {effects}");
+    assert!(
+        effects.contains("only when !steps['victim-recovered'].ok"),
+        "people approve it knowing that it may not be needed: {effects}"
+    );
     town.approve("bob", "loop")?;
     let done = town.wait_phase("loop", "Succeeded")?;
-    assert!(text(&done, "/status/message").contains("2 of 3 steps done; passed over: step victim-recovered: not within 2s"), "{done:#}");
+    assert!(
+        text(&done, "/status/message").contains("2 of 3 steps done; passed over: step victim-recovered: not within 2s"),
+        "{done:#}"
+    );
     let checkout = town.get("deployment", "checkout")?;
     assert_eq!((number(&checkout, "/spec/replicas"), number(&checkout, "/status/readyReplicas")), (0, 0));
-    assert_eq!(text(&town.record("loop", "contain-caller")?, "/spec/approvals/0/by"), "bob", "the one approval covered it");
+    assert_eq!(
+        text(&town.record("loop", "contain-caller")?, "/spec/approvals/0/by"),
+        "bob",
+        "the one approval covered it"
+    );
     Ok(())
 }
 
@@ -165,7 +192,12 @@ fn a_rehearsal_says_what_would_fail() -> Result<()> {
     let town = Town::open(Leg::Stamping, "rehearsal")?;
     let (gone, unknown, forbidden) = (
         runbook("gone", &["name: size, gate: on-call, scale: {target: {kind: Deployment, name: nobody}, replicas: 5}"]),
-        runbook("unknown", &["name: switch, gate: on-call, disable: {flag: x, configMap: {name: shop-flags, key: flags.json, format: Json, pointer: /x}}"]),
+        runbook(
+            "unknown",
+            &[
+                "name: switch, gate: on-call, disable: {flag: x, configMap: {name: shop-flags, key: flags.json, format: Json, pointer: /x}}",
+            ],
+        ),
         runbook("forbidden", &["name: again, gate: on-call, restart: {target: {kind: DaemonSet, name: agent}}"]),
     );
     town.runbook(&[gone, unknown].concat())?;

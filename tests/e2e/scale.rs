@@ -28,13 +28,18 @@ spec: {cooks: {wanted: 2}}
 fn every_kind_with_a_size_is_scaled_and_seen_to_be_ready() -> Result<()> {
     let town = Town::open(Leg::Stamping, "scale")?;
     town.apply("root", OTHER_KINDS)?;
-    let scale = |name, target, how| runbook(name, &[&format!("name: size, gate: on-call, scale: {{target: {{{target}}}, {how}}}")]);
-    town.runbook(&[
-        scale("deployment", "kind: Deployment, name: checkout", "by: 50%"),
-        scale("statefulset", "kind: StatefulSet, name: ledger", "atLeast: 3"),
-        scale("replicaset", "kind: ReplicaSet, name: canary", "replicas: 3"),
-        scale("kitchen", "apiVersion: test.example/v1, kind: Kitchen, name: main", "by: 5, max: 4"),
-    ].concat())?;
+    let scale = |name, target, how| {
+        runbook(name, &[&format!("name: size, gate: on-call, scale: {{target: {{{target}}}, {how}}}")])
+    };
+    town.runbook(
+        &[
+            scale("deployment", "kind: Deployment, name: checkout", "by: 50%"),
+            scale("statefulset", "kind: StatefulSet, name: ledger", "atLeast: 3"),
+            scale("replicaset", "kind: ReplicaSet, name: canary", "replicas: 3"),
+            scale("kitchen", "apiVersion: test.example/v1, kind: Kitchen, name: main", "by: 5, max: 4"),
+        ]
+        .concat(),
+    )?;
 
     let granted = town.get("role", "firstaid-runbooks")?;
     let kitchens = json!({"apiGroups": ["test.example"], "resources": ["kitchens"], "resourceNames": ["main"], "verbs": ["get", "patch"]});
@@ -86,18 +91,28 @@ fn how_much_is_planned_within_its_bounds() -> Result<()> {
         let step = format!("name: size, gate: on-call, scale: {{target: {{kind: Deployment, name: checkout}}, {how}}}");
         runbook_with(name, "  parameters: [{name: size, type: integer, default: \"6\"}]\n", &[&step])
     };
-    town.runbook(&[
-        scale("half", "by: -50%, min: 3"),
-        scale("tenfold", "by: 900%, max: 8"),
-        scale("two-more", "by: 2"),
-        scale("enough", "atLeast: 3"),
-        scale("chosen", "replicas: \"${params.size}\""),
-        scale("nobody", "by: -4"),
-        scale("nothing", "replicas: 0, contain: true"),
-    ].concat())?;
+    town.runbook(
+        &[
+            scale("half", "by: -50%, min: 3"),
+            scale("tenfold", "by: 900%, max: 8"),
+            scale("two-more", "by: 2"),
+            scale("enough", "atLeast: 3"),
+            scale("chosen", "replicas: \"${params.size}\""),
+            scale("nobody", "by: -4"),
+            scale("nothing", "replicas: 0, contain: true"),
+        ]
+        .concat(),
+    )?;
     let before = town.get("deployment", "checkout")?;
 
-    let planned = [("half", "4 -> 3"), ("tenfold", "4 -> 8"), ("two-more", "4 -> 6"), ("enough", "4 -> 4"), ("chosen", "4 -> 6"), ("nothing", "4 -> 0")];
+    let planned = [
+        ("half", "4 -> 3"),
+        ("tenfold", "4 -> 8"),
+        ("two-more", "4 -> 6"),
+        ("enough", "4 -> 4"),
+        ("chosen", "4 -> 6"),
+        ("nothing", "4 -> 0"),
+    ];
     for (run, _) in planned {
         town.start_with(run, run, "  mode: Plan\n")?;
     }
@@ -110,7 +125,12 @@ fn how_much_is_planned_within_its_bounds() -> Result<()> {
     }
     for run in ["chosen-zero", "nobody"] {
         let words = town.failed(run)?;
-        assert!(words.contains("scaling Deployment/checkout to zero takes the service away; if that is meant, say contain: true"), "{words}");
+        assert!(
+            words.contains(
+                "scaling Deployment/checkout to zero takes the service away; if that is meant, say contain: true"
+            ),
+            "{words}"
+        );
     }
     let refused = town.apply("author", &scale("careless", "replicas: 0")).unwrap_err().to_string();
     assert!(refused.contains("scale to zero takes the service away: say so with contain: true"), "{refused}");
@@ -123,19 +143,32 @@ fn how_much_is_planned_within_its_bounds() -> Result<()> {
 fn an_autoscaler_is_not_fought_and_what_is_right_already_is_left_alone() -> Result<()> {
     let town = Town::open(Leg::Stamping, "right")?;
     let ledger = "target: {kind: StatefulSet, name: ledger}";
-    town.runbook(&[
-        runbook("grow", &[&format!("name: size, gate: on-call, scale: {{{ledger}, replicas: 5}}")]),
-        runbook("contain", &[&format!("name: size, gate: on-call, scale: {{{ledger}, replicas: 0, contain: true}}")]),
-        runbook("stay", &["name: size, gate: on-call, scale: {target: {kind: Deployment, name: checkout}, replicas: 4}"]),
-    ].concat())?;
-    town.kubectl("root", &["autoscale", "statefulset/ledger", "--name=ledger", "--min=2", "--max=6", "--cpu=80%"])?.ok()?;
+    town.runbook(
+        &[
+            runbook("grow", &[&format!("name: size, gate: on-call, scale: {{{ledger}, replicas: 5}}")]),
+            runbook(
+                "contain",
+                &[&format!("name: size, gate: on-call, scale: {{{ledger}, replicas: 0, contain: true}}")],
+            ),
+            runbook(
+                "stay",
+                &["name: size, gate: on-call, scale: {target: {kind: Deployment, name: checkout}, replicas: 4}"],
+            ),
+        ]
+        .concat(),
+    )?;
+    town.kubectl("root", &["autoscale", "statefulset/ledger", "--name=ledger", "--min=2", "--max=6", "--cpu=80%"])?
+        .ok()?;
     let before = town.get("deployment", "checkout")?;
     for run in ["grow", "contain", "stay"] {
         town.start(run, run)?;
     }
 
     let words = town.failed("grow")?;
-    assert!(words.contains("HorizontalPodAutoscaler/ledger keeps StatefulSet/ledger between 2 and 6 and would put 5 back"), "{words}");
+    assert!(
+        words.contains("HorizontalPodAutoscaler/ledger keeps StatefulSet/ledger between 2 and 6 and would put 5 back"),
+        "{words}"
+    );
     assert_eq!(text(&town.only_record("grow")?, "/spec/result"), "Refused");
 
     let ballot = town.ballot("contain")?;
@@ -160,10 +193,19 @@ fn an_autoscaler_is_not_fought_and_what_is_right_already_is_left_alone() -> Resu
 #[test]
 fn noise_voids_no_approval_and_a_passed_goal_does() -> Result<()> {
     let town = Town::open(Leg::Stamping, "noise")?;
-    town.runbook(&[
-        runbook("ten", &["name: size, gate: on-call, scale: {target: {kind: Deployment, name: checkout}, replicas: 10}"]),
-        runbook("four", &["name: size, gate: on-call, scale: {target: {kind: StatefulSet, name: ledger}, replicas: 4}"]),
-    ].concat())?;
+    town.runbook(
+        &[
+            runbook(
+                "ten",
+                &["name: size, gate: on-call, scale: {target: {kind: Deployment, name: checkout}, replicas: 10}"],
+            ),
+            runbook(
+                "four",
+                &["name: size, gate: on-call, scale: {target: {kind: StatefulSet, name: ledger}, replicas: 4}"],
+            ),
+        ]
+        .concat(),
+    )?;
     town.start("ten", "ten")?;
     town.start("four", "four")?;
     town.ballot("ten")?;
@@ -190,7 +232,10 @@ fn noise_voids_no_approval_and_a_passed_goal_does() -> Result<()> {
     })?;
     assert_eq!(text(&again, "/status/plans/0.2/summary"), "scale StatefulSet/ledger 6 -> 4");
     let because = text(&again, "/status/plans/0.2/revisedBecause");
-    assert!(because.contains("StatefulSet/ledger is at 6 replicas now, so 2 -> 4 is not what was approved"), "{because}");
+    assert!(
+        because.contains("StatefulSet/ledger is at 6 replicas now, so 2 -> 4 is not what was approved"),
+        "{because}"
+    );
     let new = town.ballot("four")?;
     assert_ne!(text(&new, "/spec/request/code"), text(&old, "/spec/request/code"));
     poll("the old ballot to be superseded", WITHIN, || {
@@ -202,7 +247,11 @@ fn noise_voids_no_approval_and_a_passed_goal_does() -> Result<()> {
     let refused = town.mark("bob", text(&new, "/metadata/name"), &vote)?;
     assert!(refused.stderr.contains("the code does not match this plan"), "{}", refused.stderr);
     assert!(!town.mark("dave", text(&old, "/metadata/name"), &vote)?.success(), "the old ballot is closed");
-    assert_eq!(number(&town.get("statefulset", "ledger")?, "/spec/replicas"), 6, "nothing is done without a new approval");
+    assert_eq!(
+        number(&town.get("statefulset", "ledger")?, "/spec/replicas"),
+        6,
+        "nothing is done without a new approval"
+    );
 
     let record = town.approved("four")?;
     assert_eq!(record.pointer("/spec/before"), Some(&json!({"replicas": 6})));

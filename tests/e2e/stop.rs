@@ -65,8 +65,15 @@ pub fn abort(town: &Town, run: &str) -> Result<Value> {
     let message = text(&ended, "/status/message");
     ensure!(message.starts_with(&format!("stopped{by}: wrong service")), "{message}");
     ensure!(ended.pointer("/status/finished") == Some(&json!(true)), "{ended:#}");
-    let open: Vec<Value> = town.list("apv")?.into_iter().filter(|b| text(b, "/spec/request/run") == run && text(b, "/status/state") == "Open").collect();
-    ensure!(open.iter().all(|ballot| ballot.pointer("/metadata/annotations/approve").is_some()), "a ballot can still be marked: {open:#?}");
+    let open: Vec<Value> = town
+        .list("apv")?
+        .into_iter()
+        .filter(|b| text(b, "/spec/request/run") == run && text(b, "/status/state") == "Open")
+        .collect();
+    ensure!(
+        open.iter().all(|ballot| ballot.pointer("/metadata/annotations/approve").is_some()),
+        "a ballot can still be marked: {open:#?}"
+    );
     Ok(ended)
 }
 
@@ -75,7 +82,12 @@ pub fn wait_held(town: &Town, run: &str, by: &str) -> Result<Value> {
     poll(&format!("run {run} to wait for {by}"), WITHIN, || {
         let found = town.get("rbr", run)?;
         let waiting = text(&found, "/status/waitingOn");
-        ensure!(waiting.contains(by), "it is {}: {waiting} {}", text(&found, "/status/phase"), text(&found, "/status/message"));
+        ensure!(
+            waiting.contains(by),
+            "it is {}: {waiting} {}",
+            text(&found, "/status/phase"),
+            text(&found, "/status/message")
+        );
         Ok(found)
     })
 }
@@ -104,7 +116,10 @@ fn stopped_in_every_phase(leg: Leg) -> Result<()> {
     town.start_operator()?;
     let early = town.wait_phase("early", "Aborted")?;
     assert!(text(&early, "/status/message").contains("wrong service"), "{early:#}");
-    assert!(!town.list("apv")?.iter().any(|b| text(b, "/spec/request/run") == "early"), "nobody is asked about a run that is stopped");
+    assert!(
+        !town.list("apv")?.iter().any(|b| text(b, "/spec/request/run") == "early"),
+        "nobody is asked about a run that is stopped"
+    );
     assert_eq!(number(&town.get("deployment", "checkout")?, "/spec/replicas"), 4);
     let agent = town.get("daemonset", "agent")?;
     assert!(agent.pointer("/spec/template/metadata/annotations").is_none(), "no step after the stop was taken");
@@ -115,21 +130,40 @@ fn who_may_not_stop_it(town: &Town) -> Result<()> {
     town.wait_phase("at-gate", "Waiting")?;
     refused(town, "viewer", &["annotate", "rbr", "at-gate", "abort=why"], "cannot patch resource \"runbookruns\"")?;
     // May write on runs, but may not abort.
-    town.kubectl("root", &["create", "role", "writes", "--verb=patch,get", "--resource=runbookruns.firstaid.dev"])?.ok()?;
+    town.kubectl("root", &["create", "role", "writes", "--verb=patch,get", "--resource=runbookruns.firstaid.dev"])?
+        .ok()?;
     town.kubectl("root", &["create", "rolebinding", "writes", "--role=writes", "--user=viewer"])?.ok()?;
-    let sentence = format!("you may not abort runs of room; ask somebody who may, or for the role firstaid-requester in {}", town.namespace);
-    poll("the role to be in force", WITHIN, || refused(town, "viewer", &["annotate", "rbr", "at-gate", "abort=why"], &sentence))?;
+    let sentence = format!(
+        "you may not abort runs of room; ask somebody who may, or for the role firstaid-requester in {}",
+        town.namespace
+    );
+    poll("the role to be in force", WITHIN, || {
+        refused(town, "viewer", &["annotate", "rbr", "at-gate", "abort=why"], &sentence)
+    })?;
     for (mark, sentence) in [
         ("abort=", "say why it must stop, as in abort=\"wrong service\""),
         ("abort= \t ", "say why it must stop, as in abort=\"wrong service\""),
-        ("settle=done it has 7", "this run does not ask to be settled (it is Waiting); wait until it is NeedsHuman, or stop it with abort=\"why\""),
+        (
+            "settle=done it has 7",
+            "this run does not ask to be settled (it is Waiting); wait until it is NeedsHuman, or stop it with abort=\"why\"",
+        ),
         ("abort-by=bob", "a run takes abort=\"why\""),
     ] {
         refused(town, "bob", &["annotate", "rbr", "at-gate", mark], sentence)?;
     }
-    refused(town, "bob", &["annotate", "rbr", "at-gate", "abort=why", "abort-by=carol"], "you are bob; leave abort-by and settle-by out")?;
+    refused(
+        town,
+        "bob",
+        &["annotate", "rbr", "at-gate", "abort=why", "abort-by=carol"],
+        "you are bob; leave abort-by and settle-by out",
+    )?;
     refused(town, "bob", &["annotate", "rbr", "at-gate", "abort=why", "note=x"], "a run takes abort=\"why\"")?;
-    refused(town, "bob", &["annotate", "rbr", "at-gate", &format!("abort={}", "why ".repeat(300))], "say why in at most 1000 characters")?;
+    refused(
+        town,
+        "bob",
+        &["annotate", "rbr", "at-gate", &format!("abort={}", "why ".repeat(300))],
+        "say why in at most 1000 characters",
+    )?;
     assert_eq!(text(&town.get("rbr", "at-gate")?, "/status/phase"), "Waiting");
     Ok(())
 }
@@ -146,7 +180,10 @@ fn at_a_gate(town: &Town) -> Result<()> {
     let late = town.mark("bob", "at-gate-2", &format!("approve={code} why not"))?;
     assert!(late.stderr.contains("this ballot is Withdrawn: the run has ended or was stopped"), "{}", late.stderr);
 
-    let again = format!("what was said about a run stays: it is already told to stop; see how it stands: kubectl get rbr -n {} at-gate", town.namespace);
+    let again = format!(
+        "what was said about a run stays: it is already told to stop; see how it stands: kubectl get rbr -n {} at-gate",
+        town.namespace
+    );
     refused(town, "alice", &["annotate", "rbr", "at-gate", "abort=me too", "--overwrite"], &again)?;
     refused(town, "bob", &["annotate", "rbr", "at-gate", "abort-"], &again)?;
     if town.leg == Leg::Stamping {
@@ -169,7 +206,10 @@ fn while_it_looks_whether_it_took_hold(town: &Town) -> Result<()> {
     assert!(text(&ended, "/status/message").ends_with("1 change is still in place"), "{ended:#}");
     assert_eq!(ended.pointer("/status/inPlaceAtEnd"), Some(&json!(1)));
     let undo = ended.pointer("/status/nextCommands").and_then(Value::as_array).context("commands")?;
-    assert!(undo.iter().any(|c| c.as_str().is_some_and(|c| c.contains("scale") && c.contains("--replicas=0"))), "{undo:?}");
+    assert!(
+        undo.iter().any(|c| c.as_str().is_some_and(|c| c.contains("scale") && c.contains("--replicas=0"))),
+        "{undo:?}"
+    );
     // What had been sent is settled, and said as it is: done, and not seen to take hold.
     let records = town.records("verifying")?;
     let [record] = records.as_slice() else { panic!("one record, not {}", records.len()) };

@@ -101,10 +101,15 @@ impl Town {
     /// Applies what `firstaid onboard` prints for these files.
     pub fn onboard(&self, from: &str) -> Result<()> {
         let mode = if self.leg == Leg::Stamping { "constrained" } else { "legacy" };
-        let printed = Output::of(
-            std::process::Command::new(env!("CARGO_BIN_EXE_firstaid"))
-                .args(["onboard", "-n", &self.namespace, "--impersonation", mode, "--from", from]),
-        )?
+        let printed = Output::of(std::process::Command::new(env!("CARGO_BIN_EXE_firstaid")).args([
+            "onboard",
+            "-n",
+            &self.namespace,
+            "--impersonation",
+            mode,
+            "--from",
+            from,
+        ]))?
         .ok()?;
         self.sandbox.apply_yaml("root", &printed)?;
         Ok(())
@@ -177,7 +182,10 @@ impl Town {
     }
 
     fn operator_log(&self) -> String {
-        self.operator.as_ref().map(|operator| format!("; operator's log: {}", operator.log_path().display())).unwrap_or_default()
+        self.operator
+            .as_ref()
+            .map(|operator| format!("; operator's log: {}", operator.log_path().display()))
+            .unwrap_or_default()
     }
 
     /// The newest open ballot of a run that nobody has marked.
@@ -188,7 +196,7 @@ impl Town {
                     && text(ballot, "/status/state") == "Open"
                     && ballot.pointer("/metadata/annotations/approve").is_none()
             };
-            self.list("apv")?.into_iter().filter(open).next_back().context("there is none")
+            self.list("apv")?.into_iter().rfind(open).context("there is none")
         })
     }
 

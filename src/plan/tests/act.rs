@@ -98,7 +98,10 @@ fn a_refusal_with_nothing_changed_is_final(#[case] code: u16, #[case] message: &
     c.fates.push_back(Fate::Refused(code));
     assert_eq!(c.to_the_end(), Phase::Failed);
     let record = c.record_of("out");
-    assert_eq!((record.spec.result, record.spec.verified, record.spec.message.as_str()), (Result::Refused, Verified::NotApplicable, message));
+    assert_eq!(
+        (record.spec.result, record.spec.verified, record.spec.message.as_str()),
+        (Result::Refused, Verified::NotApplicable, message)
+    );
     assert_eq!((c.sent, c.replicas("checkout")), (1, 4));
 }
 
@@ -147,7 +150,10 @@ fn a_target_that_cannot_be_read_is_waited_for() {
     let mut c = approved();
     c.blind.insert("Deployment/checkout".to_owned(), Answer::Unreadable("slow".to_owned()));
     c.seconds_later(100);
-    assert_eq!((c.sent, c.waiting_on()), (0, "the API server: could not read Deployment/checkout: slow; it is tried again"));
+    assert_eq!(
+        (c.sent, c.waiting_on()),
+        (0, "the API server: could not read Deployment/checkout: slow; it is tried again")
+    );
     c.blind.clear();
     assert_eq!(c.to_the_end(), Phase::Succeeded);
 }

@@ -55,7 +55,11 @@ fn where_the_target_has_changed_a_person_is_asked(#[case] fate: Fate) {
     c.replace_after_act = Some(6);
     c.pass();
     assert_eq!((c.phase(), c.sent), (Phase::NeedsHuman, 1));
-    assert!(c.waiting_on().starts_with("a person: whether \"scale Deployment/checkout 4 -> 10\" took place"), "{}", c.waiting_on());
+    assert!(
+        c.waiting_on().starts_with("a person: whether \"scale Deployment/checkout 4 -> 10\" took place"),
+        "{}",
+        c.waiting_on()
+    );
     c.seconds_later(600);
     assert_eq!((c.phase(), c.sent), (Phase::NeedsHuman, 1), "it waits as long as it takes");
 }
@@ -86,7 +90,10 @@ fn a_person_says_that_it_was_done_and_it_is_seen_to_hold() {
     assert_eq!(c.to_the_end(), Phase::Succeeded);
     let record = c.record_of("out");
     assert_eq!((record.spec.result, record.spec.verified), (Result::Unknown, Verified::Yes));
-    assert_eq!(record.spec.message, "whether Deployment/checkout was changed could not be read back; dave said done: the audit log shows it");
+    assert_eq!(
+        record.spec.message,
+        "whether Deployment/checkout was changed could not be read back; dave said done: the audit log shows it"
+    );
 }
 
 #[test]
@@ -143,7 +150,11 @@ fn the_word_answers_one_question_only() {
     c.approve();
     c.pass();
     assert_eq!((c.phase(), c.sent), (Phase::NeedsHuman, 2));
-    assert!(c.waiting_on().ends_with("the word settle has been used on this run, so look, then stop it"), "{}", c.waiting_on());
+    assert!(
+        c.waiting_on().ends_with("the word settle has been used on this run, so look, then stop it"),
+        "{}",
+        c.waiting_on()
+    );
     assert_eq!(c.status().next_commands.last().unwrap(), "kubectl annotate rbr -n shop shed-1 abort=\"WHY\"");
     c.annotate("abort", "enough");
     assert_eq!(c.to_the_end(), Phase::Aborted);

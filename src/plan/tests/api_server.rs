@@ -13,7 +13,11 @@ use crate::plan::{self, Operator, Reply};
 
 impl Cluster {
     pub(super) fn operator(&self) -> Operator {
-        Operator { namespace: "firstaid-system".to_owned(), cluster: Named { name: "test".to_owned(), uid: "c1".to_owned() }, stamps: self.stamps }
+        Operator {
+            namespace: "firstaid-system".to_owned(),
+            cluster: Named { name: "test".to_owned(), uid: "c1".to_owned() },
+            stamps: self.stamps,
+        }
     }
 
     pub(super) fn answer(&self, query: &Query) -> Answer {
@@ -57,7 +61,10 @@ impl Cluster {
             assert_eq!(self.open_ballots(), Vec::<String>::new(), "open ballots of a run that has ended");
             for (key, step) in &status.steps {
                 let record = step.settled.as_ref().map(|settled| &settled.record);
-                assert!(record.is_none_or(|record| self.records.contains_key(record)), "{key} has no record at the end of the run");
+                assert!(
+                    record.is_none_or(|record| self.records.contains_key(record)),
+                    "{key} has no record at the end of the run"
+                );
                 assert!(step.outcome.is_none() || record.is_some(), "{key} was never settled");
             }
         }
@@ -68,7 +75,10 @@ impl Cluster {
     pub(super) fn issue(&mut self, ballots: Vec<Approval>) {
         for mut ballot in ballots {
             let name = ballot.metadata.name.clone().unwrap();
-            assert!(self.status().plans.values().any(|p| p.ballots.iter().any(|s| s.name == name)), "{name} is in no plan");
+            assert!(
+                self.status().plans.values().any(|p| p.ballots.iter().any(|s| s.name == name)),
+                "{name} is in no plan"
+            );
             ballot.metadata.uid = Some(format!("uid-{name}"));
             self.ballots.entry(name).or_insert(ballot);
         }
@@ -76,8 +86,16 @@ impl Cluster {
 
     pub(super) fn act(&mut self, effect: &Effect) -> bool {
         let status = self.status();
-        let intents = status.plans.values().flat_map(|p| &p.steps).chain(status.steps.values().filter_map(|s| s.intent.as_ref().map(|i| &i.step)));
-        assert!(intents.map(|step| &step.token).any(|token| *token == effect.token), "{} has no intent in the journal", effect.token);
+        let intents = status
+            .plans
+            .values()
+            .flat_map(|p| &p.steps)
+            .chain(status.steps.values().filter_map(|s| s.intent.as_ref().map(|i| &i.step)));
+        assert!(
+            intents.map(|step| &step.token).any(|token| *token == effect.token),
+            "{} has no intent in the journal",
+            effect.token
+        );
         self.sent += 1;
         if let Some(to) = self.races.pop_front() {
             self.somebody_scales("checkout", to);
@@ -130,7 +148,9 @@ impl Cluster {
         let key = effect.target.display();
         let Some(mut object) = self.objects.get(&key).cloned() else { return Err("not found".to_owned()) };
         // The API server lets a test for null pass where there is nothing.
-        let absent = |op: &Value| op["op"] == "test" && op["value"].is_null() && object.pointer(op["path"].as_str().unwrap()).is_none();
+        let absent = |op: &Value| {
+            op["op"] == "test" && op["value"].is_null() && object.pointer(op["path"].as_str().unwrap()).is_none()
+        };
         let patch: Vec<Value> = effect.patch.iter().filter(|op| !absent(op)).cloned().collect();
         let patch: json_patch::Patch = serde_json::from_value(Value::Array(patch)).unwrap();
         json_patch::patch(&mut object, &patch).map_err(|e| e.to_string())?;
@@ -165,7 +185,11 @@ impl Cluster {
                 *self.created.entry(name.clone()).or_default() += 1;
                 let head = self.records.values().max_by_key(|r| r.spec.seq);
                 assert_eq!(record.spec.seq, head.map_or(1, |r| r.spec.seq + 1), "the chain has a hole before {name}");
-                assert_eq!(record.spec.prev_hash, head.map(|r| r.spec.hash.clone()).unwrap_or_default(), "the chain is broken at {name}");
+                assert_eq!(
+                    record.spec.prev_hash,
+                    head.map(|r| r.spec.hash.clone()).unwrap_or_default(),
+                    "the chain is broken at {name}"
+                );
                 self.records.insert(name.clone(), record);
             }
         }
@@ -175,9 +199,16 @@ impl Cluster {
     /// Whoever waits says on what.
     pub(super) fn check_the_wait(&self) {
         // An act that was answered a moment ago is watched for 2 s before anything is written about it.
-        let just_landed = self.memory.sent.values().any(|sent| sent.reply == Reply::Landed && self.now.duration_since(sent.at) < SignedDuration::from_secs(2));
+        let just_landed =
+            self.memory.sent.values().any(|sent| {
+                sent.reply == Reply::Landed && self.now.duration_since(sent.at) < SignedDuration::from_secs(2)
+            });
         let Some(status) = &self.run.status else { panic!("it waits and has not said so") };
-        assert!(status.finished || just_landed || !status.waiting_on.is_empty(), "it waits in silence, {:?}", status.phase);
+        assert!(
+            status.finished || just_landed || !status.waiting_on.is_empty(),
+            "it waits in silence, {:?}",
+            status.phase
+        );
         assert!(status.finished || status.next_commands.len() <= 16);
     }
 

@@ -21,7 +21,11 @@ fn an_effect_that_does_not_take_hold_in_time_fails_the_step() {
     let began = c.now;
     assert_eq!(c.to_the_end(), Phase::Failed);
     let record = c.record_of("out");
-    assert_eq!((record.spec.result, record.spec.verified), (Result::Done, Verified::No), "the effect took place all the same");
+    assert_eq!(
+        (record.spec.result, record.spec.verified),
+        (Result::Done, Verified::No),
+        "the effect took place all the same"
+    );
     assert_eq!(record.spec.verification, "not within 2m: Deployment/checkout has 4 of 10 replicas ready");
     assert!(c.now.duration_since(began) < SignedDuration::from_mins(3));
     assert_eq!(c.status().in_place_at_end, Some(1));
@@ -32,7 +36,10 @@ fn an_effect_that_somebody_takes_back_fails_the_step_and_says_so() {
     let mut c = unhealthy();
     c.somebody_scales("checkout", 5);
     c.to_the_end();
-    assert_eq!(c.record_of("out").spec.verification, "not within 2m: somebody set Deployment/checkout to 5 replicas after it was set to 10");
+    assert_eq!(
+        c.record_of("out").spec.verification,
+        "not within 2m: somebody set Deployment/checkout to 5 replicas after it was set to 10"
+    );
 }
 
 #[test]
@@ -66,7 +73,10 @@ fn a_check_that_is_true_needs_one_look() {
     let mut c = Cluster::new(json!([]), json!([check("ready", "object.status.readyReplicas == 4")]));
     assert_eq!(c.to_the_end(), Phase::Succeeded);
     let record = c.record_of("ready");
-    assert_eq!((record.spec.kind, record.spec.result, record.spec.verified, record.spec.changed), (RecordKind::Observation, Result::Done, Verified::Yes, false));
+    assert_eq!(
+        (record.spec.kind, record.spec.result, record.spec.verified, record.spec.changed),
+        (RecordKind::Observation, Result::Done, Verified::Yes, false)
+    );
     assert_eq!(c.message(), "the only step is done");
 }
 
@@ -84,7 +94,10 @@ fn a_check_that_does_not_become_true_fails() {
     let mut c = ready(json!({"within": "90s"}));
     let began = c.now;
     assert_eq!(c.to_the_end(), Phase::Failed);
-    assert_eq!(c.message(), "step ready: not within 90s: Deployment/checkout: object.status.readyReplicas >= 8 is false");
+    assert_eq!(
+        c.message(),
+        "step ready: not within 90s: Deployment/checkout: object.status.readyReplicas >= 8 is false"
+    );
     assert!(c.now.duration_since(began) >= SignedDuration::from_secs(90));
     assert_eq!(c.record_of("ready").spec.verified, Verified::No);
 }
@@ -95,7 +108,10 @@ fn a_check_must_hold_without_a_break() {
     c.pass();
     c.somebody_scales("checkout", 8);
     c.seconds_later(20);
-    assert_eq!((c.phase(), c.waiting_on()), (Phase::Verifying, "object.status.readyReplicas >= 8 to stay true for 30s"));
+    assert_eq!(
+        (c.phase(), c.waiting_on()),
+        (Phase::Verifying, "object.status.readyReplicas >= 8 to stay true for 30s")
+    );
     c.somebody_scales("checkout", 7);
     c.seconds_later(2);
     c.somebody_scales("checkout", 8);
@@ -137,7 +153,13 @@ fn a_check_that_gives_no_truth_fails_at_once() {
 
 #[test]
 fn the_time_of_a_check_begins_when_the_step_before_it_is_settled() {
-    let mut c = Cluster::new(json!([]), json!([with(scale("out", "None", 10), json!({"timeout": "10m"})), check("ready", "object.status.readyReplicas > 10")]));
+    let mut c = Cluster::new(
+        json!([]),
+        json!([
+            with(scale("out", "None", 10), json!({"timeout": "10m"})),
+            check("ready", "object.status.readyReplicas > 10")
+        ]),
+    );
     c.healthy = false;
     c.until_phase(Phase::Verifying);
     c.seconds_later(300);

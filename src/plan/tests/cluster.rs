@@ -124,7 +124,11 @@ impl Cluster {
             now: time("03:00:00"),
             run: run.unwrap(),
             runbook: Answer::Object(Some(runbook(gates, steps))),
-            objects: [("Deployment/checkout".to_owned(), deployment("checkout", 4)), ("Deployment/basket".to_owned(), deployment("basket", 2))].into(),
+            objects: [
+                ("Deployment/checkout".to_owned(), deployment("checkout", 4)),
+                ("Deployment/basket".to_owned(), deployment("basket", 2)),
+            ]
+            .into(),
             ballots: BTreeMap::new(),
             records: BTreeMap::new(),
             memory: Memory::default(),
@@ -212,7 +216,8 @@ impl Cluster {
     }
 
     pub fn open_ballots(&self) -> Vec<String> {
-        let open = |b: &&Approval| b.status.as_ref().unwrap().state == BallotState::Open && b.metadata.annotations.is_none();
+        let open =
+            |b: &&Approval| b.status.as_ref().unwrap().state == BallotState::Open && b.metadata.annotations.is_none();
         self.ballots.values().filter(open).map(|b| b.metadata.name.clone().unwrap()).collect()
     }
 
@@ -227,7 +232,8 @@ impl Cluster {
         let value = value.replace("CODE", &ballot.spec.request.code);
         ballot.metadata.annotations = Some([(key.to_owned(), value), ("by".to_owned(), by.to_owned())].into());
         if stamps {
-            ballot.spec.voter = Some(Person { username: by.to_owned(), groups: vec!["oncall".to_owned()], ..Person::default() });
+            ballot.spec.voter =
+                Some(Person { username: by.to_owned(), groups: vec!["oncall".to_owned()], ..Person::default() });
         }
     }
 
@@ -245,13 +251,17 @@ impl Cluster {
         for _ in 0..64 {
             // Time passes between any two questions.
             self.now += SignedDuration::from_millis(1);
-            if self.dies_after_turns.as_mut().is_some_and(|turns| { *turns = turns.saturating_sub(1); *turns == 0 }) {
+            if self.dies_after_turns.as_mut().is_some_and(|turns| {
+                *turns = turns.saturating_sub(1);
+                *turns == 0
+            }) {
                 self.dies_after_turns = None;
                 self.crash();
                 return true;
             }
             let ballots: Vec<Approval> = self.ballots.values().cloned().collect();
-            let world = World { now: self.now, seen: seen.clone(), memory: self.memory.clone(), operator: self.operator() };
+            let world =
+                World { now: self.now, seen: seen.clone(), memory: self.memory.clone(), operator: self.operator() };
             let decision = plan::next(&self.run, &ballots, &world);
             match decision {
                 Decision::Look(queries) => {

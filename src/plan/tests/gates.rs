@@ -69,7 +69,11 @@ fn noise_voids_nothing() {
     c.somebody_scales("checkout", 6);
     c.approve();
     assert_eq!(c.to_the_end(), Phase::Succeeded);
-    assert_eq!(c.record_of("out").spec.before, *json!({"replicas": 6}).as_object().unwrap(), "the undo rests on what the act itself read");
+    assert_eq!(
+        c.record_of("out").spec.before,
+        *json!({"replicas": 6}).as_object().unwrap(),
+        "the undo rests on what the act itself read"
+    );
     assert_eq!(c.status().plans.len(), 1);
 }
 
@@ -91,7 +95,11 @@ fn a_plan_that_is_void_again_and_again_ends_the_run() {
         c.pass();
     }
     assert_eq!(c.phase(), Phase::Failed);
-    assert!(c.message().starts_with("planned 6 times, and void each time; last: Deployment/checkout is at 4"), "{}", c.message());
+    assert!(
+        c.message().starts_with("planned 6 times, and void each time; last: Deployment/checkout is at 4"),
+        "{}",
+        c.message()
+    );
 }
 
 #[test]
@@ -134,7 +142,10 @@ fn both_roles_are_needed_and_both_votes_are_recorded() {
     c.mark("shed-1-2", "carol", "approve", "CODE go");
     assert_eq!(c.to_the_end(), Phase::Succeeded);
     assert_eq!(c.record_of("out").spec.approved_by, "bob as sre, carol as db-owner");
-    assert!(c.ballots.values().all(|b| !b.metadata.labels.as_ref().unwrap().contains_key(LIVE_LABEL)), "they are no longer compared");
+    assert!(
+        c.ballots.values().all(|b| !b.metadata.labels.as_ref().unwrap().contains_key(LIVE_LABEL)),
+        "they are no longer compared"
+    );
 }
 
 #[test]
@@ -242,7 +253,10 @@ fn what_was_done_before_a_crash_is_found_although_the_ballots_ran_out() {
 #[rstest]
 #[case::expired(SignedDuration::from_mins(61), Answer::Yes)]
 #[case::lost_rights(SignedDuration::from_secs(1), Answer::No("no".to_owned()))]
-fn what_was_done_before_a_crash_is_found_before_the_gate_is_judged(#[case] later: SignedDuration, #[case] access: Answer) {
+fn what_was_done_before_a_crash_is_found_before_the_gate_is_judged(
+    #[case] later: SignedDuration,
+    #[case] access: Answer,
+) {
     let mut c = waiting();
     c.approve();
     c.fates.push_back(Fate::DiesAfter);
@@ -276,7 +290,10 @@ fn an_approved_run_that_was_kept_from_acting_says_so() {
     c.pass();
     c.now += SignedDuration::from_mins(20);
     assert_eq!(c.to_the_end(), Phase::Expired);
-    assert_eq!(c.message(), "it was approved, but could not be done before the ballots ran out, at gate on-call within 1h");
+    assert_eq!(
+        c.message(),
+        "it was approved, but could not be done before the ballots ran out, at gate on-call within 1h"
+    );
 }
 
 #[test]

@@ -21,7 +21,10 @@ fn a_gated_step_from_start_to_record() {
     assert_eq!(c.writes, ["shed-1/run-uid/out/1"]);
     let record = c.record_of("out");
     assert_eq!((record.spec.result, record.spec.verified, record.spec.changed), (Result::Done, Verified::Yes, true));
-    assert_eq!((&record.spec.before, &record.spec.after), (json!({"replicas": 4}).as_object().unwrap(), json!({"replicas": 10}).as_object().unwrap()));
+    assert_eq!(
+        (&record.spec.before, &record.spec.after),
+        (json!({"replicas": 4}).as_object().unwrap(), json!({"replicas": 10}).as_object().unwrap())
+    );
     assert_eq!(record.spec.approved_by, "bob as sre");
     assert_eq!(record.spec.approvals[0].why, "capacity is free");
     assert_eq!(c.record_state("out"), RecordState::InPlace);
@@ -43,7 +46,11 @@ fn it_passes_through_verifying_while_pods_are_not_ready() {
     c.healthy = false;
     c.until_phase(Phase::Verifying);
     assert!(c.waiting_on().starts_with("the effect on Deployment/checkout, until"), "{}", c.waiting_on());
-    assert_eq!(c.step("out.1").outcome.as_ref().unwrap().result, Result::Done, "the act is journalled before it is verified");
+    assert_eq!(
+        c.step("out.1").outcome.as_ref().unwrap().result,
+        Result::Done,
+        "the act is journalled before it is verified"
+    );
     c.healthy = true;
     c.somebody_scales("checkout", 10);
     assert_eq!(c.to_the_end(), Phase::Succeeded);
@@ -53,7 +60,10 @@ fn it_passes_through_verifying_while_pods_are_not_ready() {
 fn each_gate_is_asked_when_its_steps_come_and_each_record_follows_the_one_before() {
     let gates = json!([{"name": "on-call", "requires": [{"role": "sre"}]}, {"name": "data", "requires": [{"role": "db-owner"}]}]);
     let basket = json!({"name": "basket", "gate": "data", "scale": {"target": {"kind": "Deployment", "name": "basket"}, "by": "50%"}});
-    let mut c = Cluster::new(gates, json!([scale("out", "on-call", 10), check("ready", "object.status.readyReplicas == 10"), basket]));
+    let mut c = Cluster::new(
+        gates,
+        json!([scale("out", "on-call", 10), check("ready", "object.status.readyReplicas == 10"), basket]),
+    );
     c.pass();
     assert_eq!(c.open_ballots(), ["shed-1-1"]);
     c.approve();
@@ -68,7 +78,8 @@ fn each_gate_is_asked_when_its_steps_come_and_each_record_follows_the_one_before
 
 #[test]
 fn a_leading_check_is_judged_before_anybody_is_asked() {
-    let mut c = Cluster::new(on_call(), json!([check("sick", "object.spec.replicas > 100"), scale("out", "on-call", 10)]));
+    let mut c =
+        Cluster::new(on_call(), json!([check("sick", "object.spec.replicas > 100"), scale("out", "on-call", 10)]));
     assert_eq!(c.to_the_end(), Phase::Failed);
     assert!(c.ballots.is_empty(), "nobody is woken for a run whose condition is not met");
 }
@@ -116,7 +127,10 @@ fn a_check_that_was_judged_is_no_approval() {
 
 #[test]
 fn the_votes_of_a_segment_stand_on_all_its_records() {
-    let mut c = Cluster::new(on_call(), json!([scale("z-first", "on-call", 6), check("a-look", "true"), scale("out", "on-call", 10)]));
+    let mut c = Cluster::new(
+        on_call(),
+        json!([scale("z-first", "on-call", 6), check("a-look", "true"), scale("out", "on-call", 10)]),
+    );
     c.pass();
     c.approve();
     assert_eq!(c.to_the_end(), Phase::Succeeded);
@@ -127,7 +141,10 @@ fn the_votes_of_a_segment_stand_on_all_its_records() {
 
 #[test]
 fn mode_plan_says_what_would_be_done_and_ends() {
-    let mut c = Cluster::new(on_call(), json!([scale("out", "on-call", 10), check("ready", "true"), scale("more", "None", 12)]));
+    let mut c = Cluster::new(
+        on_call(),
+        json!([scale("out", "on-call", 10), check("ready", "true"), scale("more", "None", 12)]),
+    );
     c.run.spec.mode = Mode::Plan;
     assert_eq!(c.to_the_end(), Phase::Succeeded);
     assert_eq!(c.message(), "only planned: scale Deployment/checkout 4 -> 10; scale Deployment/checkout 4 -> 12");
@@ -149,7 +166,8 @@ fn mode_plan_waits_for_what_cannot_be_read_and_can_be_stopped() {
 
 #[test]
 fn mode_plan_fails_with_the_step_that_would() {
-    let gone = json!({"name": "gone", "gate": "None", "scale": {"target": {"kind": "Deployment", "name": "ledger"}, "by": 1}});
+    let gone =
+        json!({"name": "gone", "gate": "None", "scale": {"target": {"kind": "Deployment", "name": "ledger"}, "by": 1}});
     let mut c = Cluster::new(on_call(), json!([scale("out", "on-call", 10), gone]));
     c.run.spec.mode = Mode::Plan;
     assert_eq!(c.to_the_end(), Phase::Failed);
@@ -162,7 +180,10 @@ fn a_runbook_that_is_not_there() {
     let mut c = Cluster::gated();
     c.runbook = Answer::Object(None);
     assert_eq!(c.to_the_end(), Phase::Failed);
-    assert_eq!(c.message(), "there is no runbook \"shed-load\" in this namespace; see what there is with: kubectl get rbk -n shop");
+    assert_eq!(
+        c.message(),
+        "there is no runbook \"shed-load\" in this namespace; see what there is with: kubectl get rbk -n shop"
+    );
 }
 
 #[test]
@@ -207,10 +228,22 @@ fn a_run_of_another_version_is_left_alone() {
 }
 
 #[rstest]
-#[case::gone("gone", "TargetGone: Deployment/checkout does not exist in this namespace; look with: kubectl get deployment")]
-#[case::forbidden("forbidden", "PermissionMissing: the runbook's ServiceAccount may not read Deployment/checkout: nope; grant it with")]
-#[case::dry_run_forbidden("dry-run forbidden", "PermissionMissing: the runbook's ServiceAccount may not change Deployment/checkout: nope")]
-#[case::dry_run_refused("dry-run refused", "WriteRefused: the API server would refuse the change of Deployment/checkout: quota")]
+#[case::gone(
+    "gone",
+    "TargetGone: Deployment/checkout does not exist in this namespace; look with: kubectl get deployment"
+)]
+#[case::forbidden(
+    "forbidden",
+    "PermissionMissing: the runbook's ServiceAccount may not read Deployment/checkout: nope; grant it with"
+)]
+#[case::dry_run_forbidden(
+    "dry-run forbidden",
+    "PermissionMissing: the runbook's ServiceAccount may not change Deployment/checkout: nope"
+)]
+#[case::dry_run_refused(
+    "dry-run refused",
+    "WriteRefused: the API server would refuse the change of Deployment/checkout: quota"
+)]
 #[case::autoscaled("autoscaled", "Autoscaled: HorizontalPodAutoscaler/hpa keeps Deployment/checkout between 2 and 6")]
 fn what_is_refused_when_it_is_planned_has_a_record(#[case] obstacle: &str, #[case] sentence: &str) {
     let mut c = Cluster::gated();
@@ -221,7 +254,13 @@ fn what_is_refused_when_it_is_planned_has_a_record(#[case] obstacle: &str, #[cas
         "dry-run forbidden" => c.dry_run = nope(),
         "dry-run refused" => c.dry_run = Answer::No("quota".to_owned()),
         _ => {
-            let hpa = AutoscalerFacts { name: "hpa".into(), kind: "Deployment".into(), target: "checkout".into(), min: 2, max: 6 };
+            let hpa = AutoscalerFacts {
+                name: "hpa".into(),
+                kind: "Deployment".into(),
+                target: "checkout".into(),
+                min: 2,
+                max: 6,
+            };
             c.autoscalers = Answer::Autoscalers(vec![hpa]);
         }
     }
@@ -238,7 +277,11 @@ fn a_dry_run_that_has_no_answer_is_tried_again() {
     let mut c = Cluster::gated();
     c.dry_run = Answer::Unreadable("no answer within 10 s".to_owned());
     c.seconds_later(3);
-    assert!(c.waiting_on().starts_with("the API server: could not rehearse the change of Deployment/checkout"), "{}", c.waiting_on());
+    assert!(
+        c.waiting_on().starts_with("the API server: could not rehearse the change of Deployment/checkout"),
+        "{}",
+        c.waiting_on()
+    );
     c.dry_run = Answer::Yes;
     c.until_phase(Phase::Waiting);
     assert_eq!(c.open_ballots().len(), 1);
@@ -266,9 +309,15 @@ fn an_empty_selection_is_refused_and_never_means_all(#[case] step: serde_json::V
     // Where a client gets an empty name, the API server would give it the list: here it finds something.
     c.objects.insert("Deployment/".to_owned(), deployment("all", 4));
     c.objects.insert("Deployment/  ".to_owned(), deployment("all", 4));
-    c.objects.insert("ConfigMap/flags".to_owned(), json!({"metadata": {"uid": "u", "resourceVersion": "1"}, "data": {"": "true"}}));
-    c.objects.insert("FeatureFlag/ff".to_owned(), json!({"metadata": {"uid": "u", "resourceVersion": "1", "generation": 1}, "spec": {"flagSpec": {"flags":
-        {"": {"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "on"}}}}}));
+    c.objects.insert(
+        "ConfigMap/flags".to_owned(),
+        json!({"metadata": {"uid": "u", "resourceVersion": "1"}, "data": {"": "true"}}),
+    );
+    c.objects.insert(
+        "FeatureFlag/ff".to_owned(),
+        json!({"metadata": {"uid": "u", "resourceVersion": "1", "generation": 1}, "spec": {"flagSpec": {"flags":
+        {"": {"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "on"}}}}}),
+    );
     assert_eq!(c.to_the_end(), Phase::Failed);
     assert_eq!(c.sent, 0, "{}", c.message());
 }

@@ -89,7 +89,10 @@ fn when_what_was_done_cannot_be_read_back() {
     c.blind.insert("Deployment/checkout".to_owned(), Answer::Unreadable("slow".to_owned()));
     stop(&mut c);
     assert_eq!(c.to_the_end(), Phase::Aborted);
-    assert_eq!(c.record_of("out").spec.verification, "it could not be read back: could not read Deployment/checkout: slow");
+    assert_eq!(
+        c.record_of("out").spec.verification,
+        "it could not be read back: could not read Deployment/checkout: slow"
+    );
 }
 
 #[test]
@@ -155,7 +158,8 @@ fn a_question_that_only_a_person_can_answer_stays() {
 
 #[test]
 fn between_two_steps() {
-    let mut c = Cluster::new(json!([]), json!([scale("out", "None", 10), check("calm", "false"), scale("down", "None", 3)]));
+    let mut c =
+        Cluster::new(json!([]), json!([scale("out", "None", 10), check("calm", "false"), scale("down", "None", 3)]));
     c.until(|c| c.waiting_on().starts_with("false to be true"));
     stop(&mut c);
     assert_eq!(c.to_the_end(), Phase::Aborted);

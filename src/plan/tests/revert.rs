@@ -36,7 +36,10 @@ fn the_records_of_what_was_undone_are_marked_and_name_each_other() {
     assert_eq!((c.record_state("out"), c.record_state("basket")), (RecordState::Reverted, RecordState::Reverted));
     let undo = c.record_of("out.undo");
     assert_eq!(undo.spec.revert_of, c.record_of("out").metadata.name);
-    assert_eq!((&undo.spec.before, &undo.spec.after), (&c.record_of("out").spec.after, &c.record_of("out").spec.before));
+    assert_eq!(
+        (&undo.spec.before, &undo.spec.after),
+        (&c.record_of("out").spec.after, &c.record_of("out").spec.before)
+    );
     assert_eq!(undo.spec.approved_by, "bob as sre", "the undo is part of the approved plan");
     assert_eq!(undo.metadata.name.as_deref(), Some("shed-1-runui-out-undo-1"));
 }
@@ -49,9 +52,17 @@ fn what_somebody_else_changed_since_is_left_alone() {
     assert_eq!((c.replicas("checkout"), c.replicas("basket")), (7, 2), "the rest is undone all the same");
     let undo = c.record_of("out.undo");
     assert_eq!(undo.spec.result, Result::Refused);
-    assert!(undo.spec.message.starts_with("ChangedSince: Deployment/checkout is at 7 replicas, neither the 10"), "{}", undo.spec.message);
+    assert!(
+        undo.spec.message.starts_with("ChangedSince: Deployment/checkout is at 7 replicas, neither the 10"),
+        "{}",
+        undo.spec.message
+    );
     assert_eq!((c.record_state("out"), c.record_state("basket")), (RecordState::InPlace, RecordState::Reverted));
-    assert!(c.message().contains("could not be undone wholly: ChangedSince: Deployment/checkout is at 7 replicas"), "{}", c.message());
+    assert!(
+        c.message().contains("could not be undone wholly: ChangedSince: Deployment/checkout is at 7 replicas"),
+        "{}",
+        c.message()
+    );
     assert_eq!(c.status().in_place_at_end, Some(1));
 }
 
@@ -107,7 +118,10 @@ fn an_undo_that_does_not_take_hold_leaves_the_change_in_place() {
 
 #[test]
 fn the_step_that_failed_is_undone_itself() {
-    let mut c = Cluster::new(json!([]), json!([with(scale("out", "None", 10), json!({"onFailure": "Revert", "timeout": "1m"}))]));
+    let mut c = Cluster::new(
+        json!([]),
+        json!([with(scale("out", "None", 10), json!({"onFailure": "Revert", "timeout": "1m"}))]),
+    );
     c.healthy = false;
     c.until_phase(Phase::Verifying);
     assert_eq!(c.to_the_end(), Phase::Reverted);

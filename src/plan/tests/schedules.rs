@@ -90,7 +90,9 @@ fn happens(c: &mut Cluster, happening: &Happening) {
         Happening::SomebodyReplaces(to) => c.somebody_replaces("checkout", to),
         Happening::SomebodyIsFaster(to) => c.races.push_back(to),
         Happening::Brake(on) => c.brake = Answer::Brake(on.then(|| "storm".to_owned())),
-        Happening::Blind(true) => drop(c.blind.insert("Deployment/checkout".to_owned(), Answer::Unreadable("slow".to_owned()))),
+        Happening::Blind(true) => {
+            drop(c.blind.insert("Deployment/checkout".to_owned(), Answer::Unreadable("slow".to_owned())))
+        }
         Happening::Blind(false) => c.blind.clear(),
         Happening::Healthy(healthy) => c.healthy = healthy,
         Happening::MayApprove(may) => c.access = if may { Answer::Yes } else { Answer::No("no".to_owned()) },
@@ -112,9 +114,21 @@ fn runs() -> impl Strategy<Value = Cluster> {
         let steps = match kind {
             0 => json!([short(scale("out", "on-call", 10), "Stop")]),
             1 => json!([short(scale("out", "None", 10), "Continue"), check("calm", "object.spec.replicas == 10")]),
-            2 => json!([short(scale("out", "on-call", 10), "Revert"), basket(), short(check("calm", "object.spec.replicas > 10"), "Revert")]),
-            3 => json!([check("sick", "true"), scale("out", "both", 10), with(scale("down", "on-call", 3), json!({"when": "steps['out'].ok"}))]),
-            _ => json!([short(scale("out", "None", 10), "Revert"), short(scale("down", "None", 3), "Revert"), short(check("calm", "false"), "Revert")]),
+            2 => json!([
+                short(scale("out", "on-call", 10), "Revert"),
+                basket(),
+                short(check("calm", "object.spec.replicas > 10"), "Revert")
+            ]),
+            3 => json!([
+                check("sick", "true"),
+                scale("out", "both", 10),
+                with(scale("down", "on-call", 3), json!({"when": "steps['out'].ok"}))
+            ]),
+            _ => json!([
+                short(scale("out", "None", 10), "Revert"),
+                short(scale("down", "None", 3), "Revert"),
+                short(check("calm", "false"), "Revert")
+            ]),
         };
         Cluster::new(gates(), steps)
     })
@@ -150,16 +164,33 @@ fn comes_to_an_end(c: &mut Cluster) {
 fn nothing_is_lost(c: &Cluster) {
     let status = c.status();
     assert!(status.phase.is_final());
-    let settled: Vec<&str> = status.steps.values().filter_map(|step| step.settled.as_ref().map(|s| s.record.as_str())).collect();
+    let settled: Vec<&str> =
+        status.steps.values().filter_map(|step| step.settled.as_ref().map(|s| s.record.as_str())).collect();
     let records: Vec<&str> = c.records.keys().map(String::as_str).collect();
-    assert_eq!({ let mut sorted = settled.clone(); sorted.sort_unstable(); sorted }, records, "each settled step has exactly one record");
+    assert_eq!(
+        {
+            let mut sorted = settled.clone();
+            sorted.sort_unstable();
+            sorted
+        },
+        records,
+        "each settled step has exactly one record"
+    );
     for token in &c.writes {
         let mut parts = token.rsplit('/');
         let (attempt, step) = (parts.next().unwrap(), parts.next().unwrap());
         let record = c.records.values().find(|r| r.spec.step == step && r.spec.attempt.to_string() == attempt);
         let record = record.unwrap_or_else(|| panic!("{token} was written and has no record"));
-        assert!(matches!(record.spec.result, Result::Done | Result::Unknown), "{token} was written and is recorded as {:?}", record.spec.result);
-        let gated = status.frozen.as_ref().unwrap()["steps"].as_array().unwrap().iter().any(|s| s["name"] == step && s["gate"] != "None" && s["gate"] != json!(null));
+        assert!(
+            matches!(record.spec.result, Result::Done | Result::Unknown),
+            "{token} was written and is recorded as {:?}",
+            record.spec.result
+        );
+        let gated = status.frozen.as_ref().unwrap()["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|s| s["name"] == step && s["gate"] != "None" && s["gate"] != json!(null));
         assert!(!gated || !record.spec.approvals.is_empty(), "{token} was written without a vote");
     }
     for (key, step) in &status.steps {
@@ -167,7 +198,10 @@ fn nothing_is_lost(c: &Cluster) {
             assert!(c.writes.iter().any(|token| key.ends_with(token.rsplit('/').next().unwrap())), "{outcome:?}");
         }
     }
-    assert_eq!(status.record_head, c.records.values().max_by_key(|r| r.spec.seq).map(|r| r.spec.hash.clone()).unwrap_or_default());
+    assert_eq!(
+        status.record_head,
+        c.records.values().max_by_key(|r| r.spec.seq).map(|r| r.spec.hash.clone()).unwrap_or_default()
+    );
 }
 
 /// More of them: `PROPTEST_CASES=5000 cargo test --lib schedules`.

@@ -11,14 +11,26 @@ use crate::api::run::Phase;
 /// What `kubectl get` and `kubectl describe` show of a run.
 fn words(c: &Cluster) -> String {
     let status = c.status();
-    let mut lines = vec![format!("{:?}  {}", status.phase, status.progress), format!("waiting on: {}", status.waiting_on), format!("message: {}", status.message)];
+    let mut lines = vec![
+        format!("{:?}  {}", status.phase, status.progress),
+        format!("waiting on: {}", status.waiting_on),
+        format!("message: {}", status.message),
+    ];
     lines.extend(status.next_commands.iter().map(|command| format!("  {command}")));
     lines.join("\n")
 }
 
 fn ballot(ballot: &Approval) -> String {
     let request = &ballot.spec.request;
-    let mut lines = vec![format!("{}  as {}  {}  code {}  asked by {}: {}", ballot.metadata.name.as_deref().unwrap(), request.role, request.summary, request.shown_code, request.requester, request.why)];
+    let mut lines = vec![format!(
+        "{}  as {}  {}  code {}  asked by {}: {}",
+        ballot.metadata.name.as_deref().unwrap(),
+        request.role,
+        request.summary,
+        request.shown_code,
+        request.requester,
+        request.why
+    )];
     lines.extend(request.effects.iter().cloned());
     lines.join("\n")
 }
@@ -27,7 +39,10 @@ fn storm() -> Cluster {
     let gates = json!([{"name": "both", "requires": [{"role": "sre"}, {"role": "db-owner"}]}]);
     let off = json!({"name": "recommendations-off", "gate": "both", "disable": {"flag": "recommendations", "configMap": {"name": "flags", "key": "recs"}}});
     let zero = json!({"name": "contain", "gate": "both", "when": "params.replicas > 5", "scale": {"target": {"kind": "Deployment", "name": "basket"}, "replicas": 0, "contain": true}});
-    let mut c = Cluster::new(gates, json!([off, scale("scale-out", "both", 10), zero, check("recovered", "object.status.readyReplicas == 10")]));
+    let mut c = Cluster::new(
+        gates,
+        json!([off, scale("scale-out", "both", 10), zero, check("recovered", "object.status.readyReplicas == 10")]),
+    );
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "flags", "uid": "map-uid", "resourceVersion": "1"}, "data": {"recs": "true"}});
     c.objects.insert("ConfigMap/flags".to_owned(), map);
     c.pass();
@@ -106,7 +121,8 @@ fn a_run_that_waits_for_the_brake_for_the_guards_and_for_another_run() {
     assert_snapshot!("waiting_for_the_guards", words(&c));
     c.guards = Answer::Yes;
     c.holder = Answer::Yes;
-    c.objects.get_mut("Deployment/checkout").unwrap()["metadata"]["annotations"] = json!({"firstaid.dev/last-action": "drain-9/other-uid/out/1"});
+    c.objects.get_mut("Deployment/checkout").unwrap()["metadata"]["annotations"] =
+        json!({"firstaid.dev/last-action": "drain-9/other-uid/out/1"});
     c.pass();
     assert_snapshot!("waiting_for_another_run", words(&c));
 }
@@ -163,7 +179,10 @@ fn a_run_that_checks() {
 #[test]
 fn a_run_that_was_reverted_and_one_that_could_not_be() {
     let failing = || {
-        let mut c = Cluster::new(on_call(), json!([scale("out", "on-call", 10), with(check("calm", "false"), json!({"onFailure": "Revert"}))]));
+        let mut c = Cluster::new(
+            on_call(),
+            json!([scale("out", "on-call", 10), with(check("calm", "false"), json!({"onFailure": "Revert"}))]),
+        );
         c.pass();
         c.approve();
         c.until(|c| c.waiting_on().starts_with("false to be true"));

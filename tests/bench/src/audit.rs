@@ -58,7 +58,8 @@ impl Call {
 
     /// A look by the operator's identity, not the long watches.
     fn is_read(&self) -> bool {
-        self.user == OPERATOR && (matches!(self.verb.as_str(), "get" | "list") || self.resource == "subjectaccessreviews")
+        self.user == OPERATOR
+            && (matches!(self.verb.as_str(), "get" | "list") || self.resource == "subjectaccessreviews")
     }
 }
 
@@ -100,8 +101,10 @@ impl Audit {
     pub fn course(&self, lap: &Lap, subject: Subject) -> Option<Course> {
         let namespace = lap.actor.namespace();
         let ballot = format!("{}-1", lap.name);
-        let approval =
-            self.0.iter().find(|c| c.user == "bob" && c.verb == "patch" && c.namespace == namespace && c.name == ballot)?;
+        let approval = self
+            .0
+            .iter()
+            .find(|c| c.user == "bob" && c.verb == "patch" && c.namespace == namespace && c.name == ballot)?;
         let act = self.0.iter().find(|c| {
             c.user == OPERATOR
                 && c.verb == "patch"
@@ -113,7 +116,8 @@ impl Audit {
                 && c.impersonating == (lap.actor != Actor::Raw)
         })?;
         let between = |c: &&Call| c.received >= approval.received && c.received < act.received;
-        let reads: Vec<&Call> = self.0.iter().filter(between).filter(|c| c.is_read() && c.answered <= act.received).collect();
+        let reads: Vec<&Call> =
+            self.0.iter().filter(between).filter(|c| c.is_read() && c.answered <= act.received).collect();
         let writes = self.0.iter().filter(between).filter(|c| c.is_write() && c.namespace == namespace).count();
         let first = reads.iter().map(|c| c.received).min().unwrap_or(act.received);
         let last = reads.iter().map(|c| c.answered).max().unwrap_or(act.received);
@@ -123,7 +127,12 @@ impl Audit {
         for read in &reads {
             if read.received >= round_ends {
                 rounds += 1;
-                round_ends = reads.iter().filter(|r| r.received < read.answered).map(|r| r.answered).max().unwrap_or(read.answered);
+                round_ends = reads
+                    .iter()
+                    .filter(|r| r.received < read.answered)
+                    .map(|r| r.answered)
+                    .max()
+                    .unwrap_or(read.answered);
             }
         }
         let ms = |from: Timestamp, to: Timestamp| to.duration_since(from).as_secs_f64() * 1e3;

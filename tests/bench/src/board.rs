@@ -47,7 +47,10 @@ impl Seen {
 
     /// A run, once it waits for an approval.
     pub async fn waiting(&mut self, run: &str) -> Result<RunbookRun> {
-        self.wait(&format!("{run} to be planned"), |board| board.runs.get(run).filter(|run| run.status.is_some()).cloned()).await
+        self.wait(&format!("{run} to be planned"), |board| {
+            board.runs.get(run).filter(|run| run.status.is_some()).cloned()
+        })
+        .await
     }
 
     /// When the observer first saw the effect on a target.

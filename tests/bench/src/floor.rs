@@ -110,7 +110,10 @@ async fn safe(me: &Client, acting: &Client, namespace: &str, ballot: &Approval) 
     ensure!(!run.metadata.annotations.unwrap_or_default().contains_key("abort"), "the run is stopped");
     ensure!(review.status.is_some_and(|status| status.allowed), "the voter may not approve");
     ensure!(brake.is_none(), "the brake is on");
-    let votes = live.items.iter().filter(|b| b.metadata.annotations.as_ref().is_some_and(|a| a.contains_key(APPROVE_ANNOTATION)));
+    let votes = live
+        .items
+        .iter()
+        .filter(|b| b.metadata.annotations.as_ref().is_some_and(|a| a.contains_key(APPROVE_ANNOTATION)));
     ensure!(votes.count() == 1, "one vote is needed");
     let token = format!("{}/{}/switch-off/1", request.run, request.run_uid);
     let patch: json_patch::Patch = serde_json::from_value(json!(subject.conditional_patch(&target, &token)))?;

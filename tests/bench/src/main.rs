@@ -103,7 +103,9 @@ async fn measure(args: &Args, town: &mut Town) -> Result<()> {
         let took = race.pile_up(more).await?;
         #[expect(clippy::cast_precision_loss, reason = "they are few")]
         let pace = more as f64 / took.as_secs_f64();
-        println!("\n{more} more gated runs from start to end, 16 at once: {pace:.0} a second (the people's requests included)");
+        println!(
+            "\n{more} more gated runs from start to end, 16 at once: {pace:.0} a second (the people's requests included)"
+        );
         report.note("pile", json!({"runs": more, "atOnce": 16, "perSecond": round(pace)}));
         let stored = known.len() + more;
         resident.push((format!("after {stored} finished runs, all stored"), settled(town).await?));
@@ -115,8 +117,10 @@ async fn measure(args: &Args, town: &mut Town) -> Result<()> {
         println!("  {when:<42}{:>8.1}{:>9.1}", memory.now, memory.most);
         report.goal(format!("under 25 MB resident, {when}"), 25.0, memory.now);
     }
-    let figures: Vec<_> =
-        resident.iter().map(|(when, m)| json!({"when": when, "nowMB": round(m.now), "mostMB": round(m.most)})).collect();
+    let figures: Vec<_> = resident
+        .iter()
+        .map(|(when, m)| json!({"when": when, "nowMB": round(m.now), "mostMB": round(m.most)}))
+        .collect();
     report.note("resident", json!(figures));
     let path = report.finish()?;
     println!("\nwritten to {}", path.display());

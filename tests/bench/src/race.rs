@@ -66,7 +66,10 @@ impl Race {
             order.rotate_left(number % Actor::ALL.len());
             for actor in order {
                 let name = format!("{label}-{number:04}");
-                let took = self.lap(actor, subject, &name).await.with_context(|| format!("{name} of the {}", actor.title()))?;
+                let took = self
+                    .lap(actor, subject, &name)
+                    .await
+                    .with_context(|| format!("{name} of the {}", actor.title()))?;
                 all.push(Lap { actor, name, took });
             }
             if number % 50 == 49 {
@@ -144,7 +147,9 @@ impl Race {
         name.clone_into(&mut ballot.spec.request.run);
         subject.name().clone_into(&mut ballot.spec.request.runbook);
         ballot.spec.request.expires_at = Time(Timestamp::from_second(LONG_AFTER)?);
-        Ok(Api::<Approval>::namespaced(self.operator.clone(), namespace).create(&PostParams::default(), &ballot).await?)
+        Ok(Api::<Approval>::namespaced(self.operator.clone(), namespace)
+            .create(&PostParams::default(), &ballot)
+            .await?)
     }
 
     /// What `kubectl annotate apv NAME approve="CODE why"` sends.

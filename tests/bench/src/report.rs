@@ -27,9 +27,15 @@ pub struct Times {
 
 impl Times {
     fn of(laps: &[Lap], actor: Actor) -> Self {
-        let mut times: Vec<f64> = laps.iter().filter(|lap| lap.actor == actor).map(|lap| lap.took.as_secs_f64() * 1e3).collect();
+        let mut times: Vec<f64> =
+            laps.iter().filter(|lap| lap.actor == actor).map(|lap| lap.took.as_secs_f64() * 1e3).collect();
         times.sort_by(f64::total_cmp);
-        Self { p50: quantile(&times, 0.5), p90: quantile(&times, 0.9), p99: quantile(&times, 0.99), most: quantile(&times, 1.0) }
+        Self {
+            p50: quantile(&times, 0.5),
+            p90: quantile(&times, 0.9),
+            p99: quantile(&times, 0.99),
+            most: quantile(&times, 1.0),
+        }
     }
 
     fn json(self) -> Value {
@@ -80,7 +86,10 @@ impl Report {
         let [raw, safe, own] = Actor::ALL.map(|actor| Times::of(laps, actor));
         let count = laps.len() / Actor::ALL.len();
         println!("\napproval sent -> effect seen, {} ({count} laps each, interleaved), ms", subject.name());
-        println!("  {:<12}{:>9}{:>9}{:>9}{:>9}   {:>12}{:>12}", "", "p50", "p90", "p99", "max", "p50 / raw", "p50 / safe");
+        println!(
+            "  {:<12}{:>9}{:>9}{:>9}{:>9}   {:>12}{:>12}",
+            "", "p50", "p90", "p99", "max", "p50 / raw", "p50 / safe"
+        );
         for (actor, times) in Actor::ALL.into_iter().zip([raw, safe, own]) {
             let Times { p50, p90, p99, most } = times;
             println!(
@@ -121,7 +130,13 @@ impl Report {
             };
             #[expect(clippy::cast_precision_loss, reason = "they are few")]
             let (reads, rounds) = (median(|c| c.reads as f64), median(|c| c.rounds as f64));
-            let times = [median(|c| c.approving), median(|c| c.waking), median(|c| c.looking), median(|c| c.deciding), median(|c| c.acting)];
+            let times = [
+                median(|c| c.approving),
+                median(|c| c.waking),
+                median(|c| c.looking),
+                median(|c| c.deciding),
+                median(|c| c.acting),
+            ];
             let columns: String = times.iter().map(|time| format!("{time:>11.2}")).collect();
             println!("  {:<12}{columns}{reads:>9}{rounds:>9}", actor.title());
             let [approving, waking, looking, deciding, acting] = times.map(round);
@@ -148,7 +163,10 @@ impl Report {
             most = most.max(writes.len());
             *shapes.entry(format!("{}: {}", writes.len(), writes.join(", "))).or_default() += 1;
         }
-        println!("\noperator's writes in a gated one-action run, {} (no SubjectAccessReviews, dry runs, Events, leases)", subject.name());
+        println!(
+            "\noperator's writes in a gated one-action run, {} (no SubjectAccessReviews, dry runs, Events, leases)",
+            subject.name()
+        );
         for (shape, runs) in &shapes {
             println!("  {runs:>4} runs  {shape}");
         }

@@ -75,7 +75,9 @@ impl Subject {
     pub fn target(self, name: &str) -> Value {
         let metadata = json!({"name": name, "labels": {LABEL: self.name()}});
         match self {
-            Self::Flag => json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {KEY: "true", "OTHER": "1"}}),
+            Self::Flag => {
+                json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {KEY: "true", "OTHER": "1"}})
+            }
             Self::Scale => json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {
                 "replicas": 0, "selector": {"matchLabels": {"app": name}},
                 "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [{"name": "web", "image": "shop/web:1"}]}}}}),
@@ -100,7 +102,9 @@ impl Subject {
             patch.push(json!({"op": "add", "path": annotation, "value": token}));
         } else {
             patch.push(json!({"op": "test", "path": "/metadata/annotations", "value": null}));
-            patch.push(json!({"op": "add", "path": "/metadata/annotations", "value": {"firstaid.dev/last-action": token}}));
+            patch.push(
+                json!({"op": "add", "path": "/metadata/annotations", "value": {"firstaid.dev/last-action": token}}),
+            );
         }
         match self {
             Self::Flag => {
