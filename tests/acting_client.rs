@@ -1,5 +1,6 @@
 //! A write is sent once. A client of kube's default sends it again, up to 15 times, when the answer is 429, 503 or 504:
 //! a write that is sent twice by a client is one that nobody decided.
+#![allow(clippy::unwrap_used)]
 #![allow(clippy::disallowed_types)]
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -24,7 +24,7 @@ fn without_a_proof_of_the_guards_nothing_is_done(#[case] guards: Answer, #[case]
     c.seconds_later(3);
     assert_eq!((c.sent, c.phase(), c.waiting_on()), (0, Phase::Waiting, waiting_on));
     c.guards = Answer::Yes;
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
 }
 
 #[rstest]
@@ -38,7 +38,7 @@ fn the_brake_holds_every_act(#[case] brake: Answer, #[case] waiting_on: &str) {
     assert_eq!((c.sent, c.phase(), c.waiting_on()), (0, Phase::Waiting, waiting_on));
     assert_eq!(c.status().next_commands[0], "kubectl delete configmap -n firstaid-system firstaid-brake");
     c.brake = Answer::Brake(None);
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn the_brake_keeps_nobody_from_journalling_what_was_done() {
     c.fates.push_back(Fate::DiesAfter);
     c.pass();
     c.brake = Answer::Brake(Some("storm".to_owned()));
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
 }
 
 fn held_by_another() -> Cluster {
@@ -68,21 +68,21 @@ fn the_target_of_an_active_run_is_left_to_it(#[case] holder: Answer, #[case] wai
     assert_eq!((c.sent, c.waiting_on()), (0, waiting_on));
     assert_eq!(c.status().next_commands[0], "kubectl get rbr -n shop drain-9");
     c.holder = Answer::No("it has ended".to_owned());
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
 }
 
 #[test]
 fn a_run_holds_its_own_target() {
     let mut c = Cluster::new(json!([]), json!([scale("out", "None", 6), scale("more", "None", 10)]));
     c.holder = Answer::Yes;
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
 }
 
 #[test]
 fn what_is_as_wanted_already_is_not_written_and_not_ours_to_undo() {
     let mut c = approved();
     c.somebody_scales("checkout", 10);
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     let record = c.record_of("out");
     assert_eq!((record.spec.result, record.spec.changed, &record.spec.undo), (Result::Done, false, &None));
     assert_eq!(record.spec.message, "Deployment/checkout was already as wanted; nothing was written");
@@ -96,7 +96,7 @@ fn what_is_as_wanted_already_is_not_written_and_not_ours_to_undo() {
 fn a_refusal_with_nothing_changed_is_final(#[case] code: u16, #[case] message: &str) {
     let mut c = approved();
     c.fates.push_back(Fate::Refused(code));
-    assert_eq!(c.to_the_end(), Phase::Failed);
+    assert_eq!(c.until_the_end(), Phase::Failed);
     let record = c.record_of("out");
     assert_eq!(
         (record.spec.result, record.spec.verified, record.spec.message.as_str()),
@@ -114,7 +114,7 @@ fn a_refusal_for_the_moment_is_tried_again_but_not_at_once(#[case] code: u16) {
     c.pass();
     assert_eq!(c.sent, 1);
     assert_eq!(c.waiting_on(), format!("the API server: refused with {code}; it is tried again"));
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     assert_eq!((c.sent, c.writes.len()), (3, 1));
 }
 
@@ -122,7 +122,7 @@ fn a_refusal_for_the_moment_is_tried_again_but_not_at_once(#[case] code: u16) {
 fn a_lost_race_is_run_again_at_once_on_what_is_there_now() {
     let mut c = approved();
     c.races.push_back(5);
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     assert_eq!((c.sent, c.writes.len()), (2, 1));
     assert_eq!(c.record_of("out").spec.before, *json!({"replicas": 5}).as_object().unwrap());
 }
@@ -134,14 +134,14 @@ fn a_lost_race_that_voids_the_plan_asks_again() {
     c.pass();
     assert_eq!(c.status().plans["0.2"].summary, "scale Deployment/checkout 15 -> 10");
     c.approve();
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
 }
 
 #[test]
 fn a_target_that_is_gone_at_the_act_is_refused() {
     let mut c = approved();
     c.objects.remove("Deployment/checkout");
-    assert_eq!(c.to_the_end(), Phase::Failed);
+    assert_eq!(c.until_the_end(), Phase::Failed);
     assert!(c.record_of("out").spec.message.starts_with("TargetGone: "));
 }
 
@@ -155,12 +155,12 @@ fn a_target_that_cannot_be_read_is_waited_for() {
         (0, "the API server: could not read Deployment/checkout: slow; it is tried again")
     );
     c.blind.clear();
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
 }
 
 #[test]
 fn an_object_without_annotations_keeps_those_that_appear() {
     let mut c = approved();
     c.objects.get_mut("Deployment/checkout").unwrap()["metadata"].as_object_mut().unwrap().remove("annotations");
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
 }

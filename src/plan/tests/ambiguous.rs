@@ -21,7 +21,7 @@ fn approved(fates: &[Fate]) -> Cluster {
 #[case::the_operator_died(Fate::DiesAfter)]
 fn the_token_on_the_target_shows_that_it_took_place(#[case] fate: Fate) {
     let mut c = approved(&[fate]);
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     let record = c.record_of("out");
     assert_eq!((record.spec.result, record.spec.changed, c.sent), (Result::Done, true, 1));
     assert_eq!(record.spec.message, "no answer came back; the token on the target shows that it took place");
@@ -35,7 +35,7 @@ fn where_nothing_has_changed_the_same_patch_is_sent_again(#[case] fate: Fate) {
     let mut c = approved(&[fate]);
     c.until(|c| c.sent == 2);
     c.late_copies_arrive();
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     assert_eq!((c.sent, c.writes.len()), (2, 1));
 }
 
@@ -44,7 +44,7 @@ fn without_an_answer_it_is_not_repeated_at_once() {
     let mut c = approved(&[Fate::Cut, Fate::Cut, Fate::Cut]);
     c.pass();
     assert_eq!((c.sent, c.waiting_on()), (1, "the API server: connection reset; it is tried again"));
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
 }
 
 #[rstest]
@@ -87,7 +87,7 @@ fn a_person_says_that_it_was_done_and_it_is_seen_to_hold() {
     c.somebody_scales("checkout", 10);
     c.annotate("settle", "done the audit log shows it");
     c.annotate("settle-by", "dave");
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     let record = c.record_of("out");
     assert_eq!((record.spec.result, record.spec.verified), (Result::Unknown, Verified::Yes));
     assert_eq!(
@@ -100,7 +100,7 @@ fn a_person_says_that_it_was_done_and_it_is_seen_to_hold() {
 fn a_person_says_that_it_was_done_and_it_is_not_seen_to_hold() {
     let mut c = asked();
     c.annotate("settle", "done I think");
-    assert_eq!(c.to_the_end(), Phase::Failed, "{}", c.message());
+    assert_eq!(c.until_the_end(), Phase::Failed, "{}", c.message());
     assert_eq!((c.sent, c.records.len()), (1, 1), "what was done is not tried again");
     assert_eq!(c.status().in_place_at_end, Some(1), "a person said that it is in place");
 }
@@ -112,7 +112,7 @@ fn a_person_says_that_it_was_not_done_and_it_is_approved_and_tried_again() {
     c.until(|c| !c.open_ballots().is_empty());
     assert_eq!(c.sent, 1, "another attempt needs another approval");
     c.approve();
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     assert_eq!(c.writes, ["shed-1/run-uid/out/1", "shed-1/run-uid/out/2"]);
     assert_eq!(c.status().in_place_at_end, Some(1), "the attempt that was not done is not in place");
     let attempts: Vec<_> = c.records.values().map(|r| (r.spec.attempt, r.spec.result, r.spec.changed)).collect();
@@ -126,7 +126,7 @@ fn any_other_word_settles_nothing() {
     c.seconds_later(60);
     assert_eq!((c.phase(), c.sent), (Phase::NeedsHuman, 1));
     c.annotate("abort", "give up");
-    assert_eq!(c.to_the_end(), Phase::Aborted);
+    assert_eq!(c.until_the_end(), Phase::Aborted);
     assert_eq!(c.record_of("out").spec.result, Result::Unknown);
 }
 
@@ -135,7 +135,7 @@ fn a_new_process_knows_what_this_run_itself_changed() {
     for turns in 1..30 {
         let mut c = Cluster::new(json!([]), json!([scale("out", "None", 10), scale("down", "None", 3)]));
         c.dies_after_turns = Some(turns);
-        assert_eq!(c.to_the_end(), Phase::Succeeded, "after {turns} turns");
+        assert_eq!(c.until_the_end(), Phase::Succeeded, "after {turns} turns");
         assert_eq!(c.writes.len(), 2, "after {turns} turns");
     }
 }
@@ -157,7 +157,7 @@ fn the_word_answers_one_question_only() {
     );
     assert_eq!(c.status().next_commands.last().unwrap(), "kubectl annotate rbr -n shop shed-1 abort=\"WHY\"");
     c.annotate("abort", "enough");
-    assert_eq!(c.to_the_end(), Phase::Aborted);
+    assert_eq!(c.until_the_end(), Phase::Aborted);
     assert_eq!(c.records.len(), 2);
 }
 
@@ -180,7 +180,7 @@ fn a_refusal_after_an_unanswered_send_is_final_only_when_that_send_cannot_arrive
     c.until(|c| c.sent == 2);
     assert!(c.waiting_on().starts_with("the network, until"), "{}", c.waiting_on());
     c.now += SignedDuration::from_secs(66);
-    assert_eq!(c.to_the_end(), Phase::Failed);
+    assert_eq!(c.until_the_end(), Phase::Failed);
     assert_eq!(c.record_of("out").spec.result, Result::Refused);
 }
 
@@ -193,7 +193,7 @@ fn a_target_that_can_no_longer_be_read_back_is_for_a_person() {
     c.until_phase(Phase::NeedsHuman);
     c.annotate("settle", "done I saw it");
     c.blind.clear();
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn a_kind_without_generation_is_known_by_its_resource_version() {
     c.fates.extend([Fate::Late, Fate::Lost]);
     c.until(|c| c.sent == 2);
     c.late_copies_arrive();
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     assert_eq!(c.objects["ConfigMap/flags"]["data"]["recs"], json!("false"));
     assert_eq!(c.writes.len(), 1);
 }
@@ -216,7 +216,7 @@ fn a_kind_without_generation_is_known_by_its_resource_version() {
 fn a_late_copy_never_lands_over_a_later_step() {
     let mut c = Cluster::new(json!([]), json!([scale("out", "None", 10), scale("down", "None", 3)]));
     c.fates.extend([Fate::Late, Fate::Answered, Fate::Answered]);
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     c.late_copies_arrive();
     assert_eq!((c.replicas("checkout"), c.writes.len()), (3, 2));
 }

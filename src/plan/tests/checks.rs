@@ -19,7 +19,7 @@ fn unhealthy() -> Cluster {
 fn an_effect_that_does_not_take_hold_in_time_fails_the_step() {
     let mut c = unhealthy();
     let began = c.now;
-    assert_eq!(c.to_the_end(), Phase::Failed);
+    assert_eq!(c.until_the_end(), Phase::Failed);
     let record = c.record_of("out");
     assert_eq!(
         (record.spec.result, record.spec.verified),
@@ -35,7 +35,7 @@ fn an_effect_that_does_not_take_hold_in_time_fails_the_step() {
 fn an_effect_that_somebody_takes_back_fails_the_step_and_says_so() {
     let mut c = unhealthy();
     c.somebody_scales("checkout", 5);
-    c.to_the_end();
+    c.until_the_end();
     assert_eq!(
         c.record_of("out").spec.verification,
         "not within 2m: somebody set Deployment/checkout to 5 replicas after it was set to 10"
@@ -48,7 +48,7 @@ fn an_effect_that_cannot_be_read_back_is_unknown_only_when_the_time_is_over() {
     c.blind.insert("Deployment/checkout".to_owned(), Answer::Unreadable("slow".to_owned()));
     c.seconds_later(100);
     assert_eq!(c.phase(), Phase::Verifying);
-    assert_eq!(c.to_the_end(), Phase::Failed);
+    assert_eq!(c.until_the_end(), Phase::Failed);
     assert_eq!(c.record_of("out").spec.verified, Verified::Unknown);
 }
 
@@ -58,7 +58,7 @@ fn verifying_goes_on_after_a_crash() {
     c.crash();
     c.healthy = true;
     c.somebody_scales("checkout", 10);
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     assert_eq!((c.sent, c.records.len()), (1, 1));
 }
 
@@ -71,7 +71,7 @@ fn ready(more: serde_json::Value) -> Cluster {
 #[test]
 fn a_check_that_is_true_needs_one_look() {
     let mut c = Cluster::new(json!([]), json!([check("ready", "object.status.readyReplicas == 4")]));
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     let record = c.record_of("ready");
     assert_eq!(
         (record.spec.kind, record.spec.result, record.spec.verified, record.spec.changed),
@@ -86,14 +86,14 @@ fn a_check_may_become_true_within_its_time() {
     c.seconds_later(200);
     assert_eq!(c.phase(), Phase::Verifying);
     c.somebody_scales("checkout", 8);
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
 }
 
 #[test]
 fn a_check_that_does_not_become_true_fails() {
     let mut c = ready(json!({"within": "90s"}));
     let began = c.now;
-    assert_eq!(c.to_the_end(), Phase::Failed);
+    assert_eq!(c.until_the_end(), Phase::Failed);
     assert_eq!(
         c.message(),
         "step ready: not within 90s: Deployment/checkout: object.status.readyReplicas >= 8 is false"
@@ -140,14 +140,14 @@ fn a_check_that_cannot_be_read_in_time_fails_since_it_proves_nothing() {
     c.blind.insert("Deployment/checkout".to_owned(), Answer::Unreadable("slow".to_owned()));
     c.seconds_later(50);
     assert!(!c.status().finished, "until then it is tried again");
-    assert_eq!(c.to_the_end(), Phase::Failed);
+    assert_eq!(c.until_the_end(), Phase::Failed);
     assert_eq!(c.record_of("ready").spec.verified, Verified::Unknown);
 }
 
 #[test]
 fn a_check_that_gives_no_truth_fails_at_once() {
     let mut c = Cluster::new(json!([]), json!([check("ready", "object.status.readyReplicas")]));
-    assert_eq!(c.to_the_end(), Phase::Failed);
+    assert_eq!(c.until_the_end(), Phase::Failed);
     assert!(c.message().ends_with("gives 4, not true or false"), "{}", c.message());
 }
 
@@ -167,5 +167,5 @@ fn the_time_of_a_check_begins_when_the_step_before_it_is_settled() {
     c.somebody_scales("checkout", 10);
     c.seconds_later(30);
     assert!(!c.status().finished, "the check has its own minute");
-    assert_eq!(c.to_the_end(), Phase::Failed);
+    assert_eq!(c.until_the_end(), Phase::Failed);
 }

@@ -330,7 +330,7 @@ impl Cluster {
     }
 
     /// Until the run has ended and nothing is left to do.
-    pub fn to_the_end(&mut self) -> Phase {
+    pub fn until_the_end(&mut self) -> Phase {
         self.until(|c| c.run.status.as_ref().is_some_and(|s| s.finished));
         self.pass();
         self.phase()

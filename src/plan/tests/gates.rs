@@ -35,13 +35,13 @@ fn a_ballot_that_ran_out_is_followed_by_one_with_the_same_code() {
     assert_eq!(c.state_of("shed-1-1"), BallotState::Expired);
     assert_eq!(c.open_ballots(), ["shed-1-2"]);
     c.approve();
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
 }
 
 #[test]
 fn when_nobody_decides_the_run_expires() {
     let mut c = waiting();
-    assert_eq!(c.to_the_end(), Phase::Expired);
+    assert_eq!(c.until_the_end(), Phase::Expired);
     assert_eq!(c.message(), "nobody decided at gate on-call within 1h");
     assert!(c.status().plans.len() >= 4, "one ballot follows the other, a quarter of an hour each");
     assert_eq!((c.sent, c.records.len()), (0, 0));
@@ -68,7 +68,7 @@ fn noise_voids_nothing() {
     let mut c = waiting();
     c.somebody_scales("checkout", 6);
     c.approve();
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     assert_eq!(
         c.record_of("out").spec.before,
         *json!({"replicas": 6}).as_object().unwrap(),
@@ -126,7 +126,7 @@ fn one_no_is_enough() {
     let mut c = two_roles();
     c.mark("shed-1-1", "bob", "approve", "CODE go");
     c.mark("shed-1-2", "carol", "deny", "not during the failover");
-    assert_eq!(c.to_the_end(), Phase::Denied);
+    assert_eq!(c.until_the_end(), Phase::Denied);
     assert_eq!(c.message(), "carol said no: not during the failover");
     assert_eq!(c.sent, 0);
 }
@@ -140,7 +140,7 @@ fn both_roles_are_needed_and_both_votes_are_recorded() {
     c.seconds_later(10);
     assert_eq!((c.phase(), c.sent), (Phase::Waiting, 0));
     c.mark("shed-1-2", "carol", "approve", "CODE go");
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     assert_eq!(c.record_of("out").spec.approved_by, "bob as sre, carol as db-owner");
     assert!(
         c.ballots.values().all(|b| !b.metadata.labels.as_ref().unwrap().contains_key(LIVE_LABEL)),
@@ -191,7 +191,7 @@ fn where_a_reason_is_optional_the_code_is_enough() {
     let mut c = Cluster::new(gates, json!([scale("out", "on-call", 10)]));
     c.pass();
     c.mark("shed-1-1", "bob", "approve", "CODE");
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn who_lost_the_right_since_the_vote_does_not_count() {
     c.access = Answer::Yes;
     c.pass();
     c.mark("shed-1-2", "dave", "approve", "CODE go");
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn rights_that_cannot_be_asked_are_waited_for() {
     assert_eq!(c.sent, 0);
     assert!(c.waiting_on().contains("whether bob may still approve as sre cannot be asked"), "{}", c.waiting_on());
     c.access = Answer::Yes;
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn where_the_cluster_does_not_stamp_there_is_nothing_to_ask() {
     c.access = Answer::No("never asked".to_owned());
     c.pass();
     c.approve();
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn what_was_done_before_a_crash_is_found_although_the_ballots_ran_out() {
     c.fates.push_back(Fate::DiesAfter);
     c.pass();
     c.now += SignedDuration::from_mins(16);
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     assert_eq!(c.record_of("out").spec.before, *json!({"replicas": 4}).as_object().unwrap());
     assert_eq!(c.writes.len(), 1);
 }
@@ -262,7 +262,7 @@ fn what_was_done_before_a_crash_is_found_before_the_gate_is_judged(
     c.fates.push_back(Fate::DiesAfter);
     c.pass();
     (c.now, c.access) = (c.now + later, access);
-    assert_eq!(c.to_the_end(), Phase::Succeeded, "{}", c.message());
+    assert_eq!(c.until_the_end(), Phase::Succeeded, "{}", c.message());
     assert_eq!(c.records.len(), 1);
 }
 
@@ -278,7 +278,7 @@ fn what_may_be_on_its_way_is_waited_for_before_a_gate_is_given_up() {
     c.pass();
     assert!(c.waiting_on().starts_with("the network, until"), "{}", c.waiting_on());
     c.late_copies_arrive();
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn an_approved_run_that_was_kept_from_acting_says_so() {
     c.approve();
     c.pass();
     c.now += SignedDuration::from_mins(20);
-    assert_eq!(c.to_the_end(), Phase::Expired);
+    assert_eq!(c.until_the_end(), Phase::Expired);
     assert_eq!(
         c.message(),
         "it was approved, but could not be done before the ballots ran out, at gate on-call within 1h"
@@ -309,7 +309,7 @@ fn a_name_that_an_older_run_has_taken_is_skipped() {
     c.seconds_later(3);
     assert_eq!(c.sent, 0, "a vote for an older run counts for none");
     c.mark("shed-1-2", "bob", "approve", "CODE go");
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
 }
 
 #[test]
@@ -327,6 +327,6 @@ fn a_later_step_of_the_segment_needs_no_second_vote_but_its_plan_must_hold() {
     assert_eq!(c.status().plans["0.2"].steps.len(), 1, "what is done already is not planned again");
     assert!(c.status().plans["0.2"].gate_since.0 > c.status().plans["0.1"].gate_since.0, "another wait has begun");
     c.approve();
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     assert_eq!(c.replicas("basket"), 3);
 }

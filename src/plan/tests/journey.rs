@@ -16,7 +16,7 @@ fn a_gated_step_from_start_to_record() {
     assert_eq!(c.replicas("checkout"), 4, "nothing is done before the approval");
     assert_eq!(c.open_ballots(), ["shed-1-1"]);
     c.approve();
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     assert_eq!(c.replicas("checkout"), 10);
     assert_eq!(c.writes, ["shed-1/run-uid/out/1"]);
     let record = c.record_of("out");
@@ -35,7 +35,7 @@ fn a_gated_step_from_start_to_record() {
 #[test]
 fn without_a_gate_nobody_is_asked() {
     let mut c = Cluster::ungated();
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     assert!(c.ballots.is_empty());
     assert_eq!(c.record_of("out").spec.approved_by, "no gate");
 }
@@ -53,7 +53,7 @@ fn it_passes_through_verifying_while_pods_are_not_ready() {
     );
     c.healthy = true;
     c.somebody_scales("checkout", 10);
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn each_gate_is_asked_when_its_steps_come_and_each_record_follows_the_one_before
     c.until(|c| c.open_ballots() == ["shed-1-2"]);
     assert_eq!(c.ballots["shed-1-2"].spec.request.role, "db-owner");
     c.approve();
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     assert_eq!((c.replicas("basket"), c.records.len()), (3, 3));
     assert_eq!(c.record_of("basket").spec.seq, 3);
     assert!(c.created.values().all(|times| *times == 1));
@@ -80,7 +80,7 @@ fn each_gate_is_asked_when_its_steps_come_and_each_record_follows_the_one_before
 fn a_leading_check_is_judged_before_anybody_is_asked() {
     let mut c =
         Cluster::new(on_call(), json!([check("sick", "object.spec.replicas > 100"), scale("out", "on-call", 10)]));
-    assert_eq!(c.to_the_end(), Phase::Failed);
+    assert_eq!(c.until_the_end(), Phase::Failed);
     assert!(c.ballots.is_empty(), "nobody is woken for a run whose condition is not met");
 }
 
@@ -88,7 +88,7 @@ fn a_leading_check_is_judged_before_anybody_is_asked() {
 fn a_step_whose_condition_is_false_is_passed_by() {
     let skipped = with(scale("out", "on-call", 10), json!({"when": "params.replicas > 15"}));
     let mut c = Cluster::new(on_call(), json!([skipped, check("ready", "true")]));
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     assert_eq!(c.replicas("checkout"), 4);
     assert_eq!(c.record_of("out").spec.message, "not needed: params.replicas > 15 is false");
     assert_eq!(c.message(), "1 of 2 steps done, 1 not needed");
@@ -99,7 +99,7 @@ fn a_condition_may_ask_how_an_earlier_step_went() {
     let first = with(check("sick", "false"), json!({"onFailure": "Continue"}));
     let second = with(scale("out", "None", 10), json!({"when": "!steps['sick'].ok"}));
     let mut c = Cluster::new(json!([]), json!([first, second]));
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     assert_eq!(c.replicas("checkout"), 10);
 }
 
@@ -108,7 +108,7 @@ fn a_condition_may_ask_how_an_earlier_step_went() {
 #[case("params.replicas", "gives 10, not true or false")]
 fn a_condition_that_says_neither_yes_nor_no_is_not_passed_by_in_silence(#[case] when: &str, #[case] sentence: &str) {
     let mut c = Cluster::new(json!([]), json!([with(scale("out", "None", 10), json!({"when": when}))]));
-    assert_eq!(c.to_the_end(), Phase::Failed);
+    assert_eq!(c.until_the_end(), Phase::Failed);
     assert!(c.message().contains(sentence), "{}", c.message());
     assert_eq!(c.sent, 0);
 }
@@ -121,7 +121,7 @@ fn a_check_that_was_judged_is_no_approval() {
     c.pass();
     assert_eq!((c.sent, c.phase()), (0, Phase::Waiting), "it acted without a vote");
     c.approve();
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     assert_eq!(c.record_of("out").spec.approved_by, "bob as sre");
 }
 
@@ -133,7 +133,7 @@ fn the_votes_of_a_segment_stand_on_all_its_records() {
     );
     c.pass();
     c.approve();
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     for step in ["z-first", "out"] {
         assert_eq!(c.record_of(step).spec.approved_by, "bob as sre", "{step}");
     }
@@ -146,7 +146,7 @@ fn mode_plan_says_what_would_be_done_and_ends() {
         json!([scale("out", "on-call", 10), check("ready", "true"), scale("more", "None", 12)]),
     );
     c.run.spec.mode = Mode::Plan;
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     assert_eq!(c.message(), "only planned: scale Deployment/checkout 4 -> 10; scale Deployment/checkout 4 -> 12");
     assert!(c.ballots.is_empty() && c.records.is_empty() && c.sent == 0);
     assert!(c.status().plans["0.1"].ballots.is_empty(), "a plan of which nothing follows names no ballots");
@@ -161,7 +161,7 @@ fn mode_plan_waits_for_what_cannot_be_read_and_can_be_stopped() {
     c.seconds_later(3);
     assert!(c.waiting_on().contains("etcd is slow"), "{}", c.waiting_on());
     c.annotate("abort", "never mind");
-    assert_eq!(c.to_the_end(), Phase::Aborted);
+    assert_eq!(c.until_the_end(), Phase::Aborted);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn mode_plan_fails_with_the_step_that_would() {
         json!({"name": "gone", "gate": "None", "scale": {"target": {"kind": "Deployment", "name": "ledger"}, "by": 1}});
     let mut c = Cluster::new(on_call(), json!([scale("out", "on-call", 10), gone]));
     c.run.spec.mode = Mode::Plan;
-    assert_eq!(c.to_the_end(), Phase::Failed);
+    assert_eq!(c.until_the_end(), Phase::Failed);
     assert!(c.message().starts_with("step gone: Deployment/ledger does not exist"), "{}", c.message());
     assert_eq!(c.status().plans.len(), 1, "what could be planned is shown");
 }
@@ -179,7 +179,7 @@ fn mode_plan_fails_with_the_step_that_would() {
 fn a_runbook_that_is_not_there() {
     let mut c = Cluster::gated();
     c.runbook = Answer::Object(None);
-    assert_eq!(c.to_the_end(), Phase::Failed);
+    assert_eq!(c.until_the_end(), Phase::Failed);
     assert_eq!(
         c.message(),
         "there is no runbook \"shed-load\" in this namespace; see what there is with: kubectl get rbk -n shop"
@@ -200,7 +200,7 @@ fn a_runbook_that_cannot_be_read_is_waited_for() {
 fn parameters_that_do_not_fit() {
     let mut c = Cluster::gated();
     c.run.spec.parameters.insert("replicas".to_owned(), "a lot".to_owned());
-    assert_eq!(c.to_the_end(), Phase::Failed);
+    assert_eq!(c.until_the_end(), Phase::Failed);
     assert_eq!(c.message(), "parameter \"replicas\" is \"a lot\", but must be a whole number from 1 to 20");
     assert!(!c.status().conditions.is_empty() && c.records.is_empty());
 }
@@ -213,7 +213,7 @@ fn a_later_edit_of_the_runbook_changes_no_run() {
     c.crash();
     c.pass();
     c.approve();
-    c.to_the_end();
+    c.until_the_end();
     assert_eq!(c.replicas("checkout"), 10);
 }
 
@@ -264,7 +264,7 @@ fn what_is_refused_when_it_is_planned_has_a_record(#[case] obstacle: &str, #[cas
             c.autoscalers = Answer::Autoscalers(vec![hpa]);
         }
     }
-    assert_eq!(c.to_the_end(), Phase::Failed);
+    assert_eq!(c.until_the_end(), Phase::Failed);
     let record = c.record_of("out");
     assert_eq!(record.spec.result, Result::Refused);
     assert!(record.spec.message.starts_with(sentence), "{}", record.spec.message);
@@ -291,7 +291,7 @@ fn a_dry_run_that_has_no_answer_is_tried_again() {
 fn continue_goes_on_and_says_what_was_passed_over() {
     let gone = json!({"name": "gone", "gate": "None", "onFailure": "Continue", "scale": {"target": {"kind": "Deployment", "name": "ledger"}, "by": 1}});
     let mut c = Cluster::new(json!([]), json!([gone, scale("out", "None", 10)]));
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     assert!(c.message().starts_with("1 of 2 steps done; passed over: step gone: TargetGone"), "{}", c.message());
     assert_eq!(c.replicas("checkout"), 10);
 }
@@ -318,6 +318,6 @@ fn an_empty_selection_is_refused_and_never_means_all(#[case] step: serde_json::V
         json!({"metadata": {"uid": "u", "resourceVersion": "1", "generation": 1}, "spec": {"flagSpec": {"flags":
         {"": {"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "on"}}}}}),
     );
-    assert_eq!(c.to_the_end(), Phase::Failed);
+    assert_eq!(c.until_the_end(), Phase::Failed);
     assert_eq!(c.sent, 0, "{}", c.message());
 }

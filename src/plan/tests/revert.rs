@@ -22,7 +22,7 @@ fn failing() -> Cluster {
 #[test]
 fn what_was_done_is_undone_in_reverse_order() {
     let mut c = failing();
-    assert_eq!(c.to_the_end(), Phase::Reverted);
+    assert_eq!(c.until_the_end(), Phase::Reverted);
     assert_eq!((c.replicas("checkout"), c.replicas("basket")), (4, 2));
     assert_eq!(c.writes[2..], ["shed-1/run-uid/basket.undo/1", "shed-1/run-uid/out.undo/1"]);
     assert_eq!(c.message(), "undone, because step calm: not within 2s: Deployment/checkout: false is false");
@@ -32,7 +32,7 @@ fn what_was_done_is_undone_in_reverse_order() {
 #[test]
 fn the_records_of_what_was_undone_are_marked_and_name_each_other() {
     let mut c = failing();
-    c.to_the_end();
+    c.until_the_end();
     assert_eq!((c.record_state("out"), c.record_state("basket")), (RecordState::Reverted, RecordState::Reverted));
     let undo = c.record_of("out.undo");
     assert_eq!(undo.spec.revert_of, c.record_of("out").metadata.name);
@@ -48,7 +48,7 @@ fn the_records_of_what_was_undone_are_marked_and_name_each_other() {
 fn what_somebody_else_changed_since_is_left_alone() {
     let mut c = failing();
     c.somebody_scales("checkout", 7);
-    assert_eq!(c.to_the_end(), Phase::Failed);
+    assert_eq!(c.until_the_end(), Phase::Failed);
     assert_eq!((c.replicas("checkout"), c.replicas("basket")), (7, 2), "the rest is undone all the same");
     let undo = c.record_of("out.undo");
     assert_eq!(undo.spec.result, Result::Refused);
@@ -71,7 +71,7 @@ fn what_somebody_changes_between_the_intent_and_the_undo_is_left_alone_too() {
     let mut c = failing();
     // The first undo is of basket; its race is lost to somebody at checkout, which comes next.
     c.races.extend([7]);
-    assert_eq!(c.to_the_end(), Phase::Failed);
+    assert_eq!(c.until_the_end(), Phase::Failed);
     assert_eq!(c.replicas("checkout"), 7);
 }
 
@@ -79,7 +79,7 @@ fn what_somebody_changes_between_the_intent_and_the_undo_is_left_alone_too() {
 fn what_is_back_already_is_not_written() {
     let mut c = failing();
     c.somebody_scales("checkout", 4);
-    assert_eq!(c.to_the_end(), Phase::Reverted);
+    assert_eq!(c.until_the_end(), Phase::Reverted);
     let undo = c.record_of("out.undo");
     assert_eq!((undo.spec.result, undo.spec.changed), (Result::Done, false));
     assert_eq!(c.record_state("out"), RecordState::Reverted);
@@ -92,7 +92,7 @@ fn an_undo_is_not_done_twice_either() {
         c.fates.push_back(fate.clone());
         c.until(|c| c.sent > 2);
         c.late_copies_arrive();
-        assert_eq!(c.to_the_end(), Phase::Reverted, "{fate:?}");
+        assert_eq!(c.until_the_end(), Phase::Reverted, "{fate:?}");
         assert_eq!(c.writes.len(), 4, "{fate:?}");
     }
 }
@@ -104,14 +104,14 @@ fn the_brake_holds_an_undo_too() {
     c.seconds_later(90);
     assert_eq!((c.sent, c.waiting_on()), (2, "the global brake: storm"));
     c.brake = Answer::Brake(None);
-    assert_eq!(c.to_the_end(), Phase::Reverted);
+    assert_eq!(c.until_the_end(), Phase::Reverted);
 }
 
 #[test]
 fn an_undo_that_does_not_take_hold_leaves_the_change_in_place() {
     let mut c = failing();
     c.healthy = false;
-    assert_eq!(c.to_the_end(), Phase::Failed);
+    assert_eq!(c.until_the_end(), Phase::Failed);
     assert_eq!(c.record_of("out.undo").spec.verified, Verified::No);
     assert_eq!(c.record_state("out"), RecordState::InPlace);
 }
@@ -124,14 +124,14 @@ fn the_step_that_failed_is_undone_itself() {
     );
     c.healthy = false;
     c.until_phase(Phase::Verifying);
-    assert_eq!(c.to_the_end(), Phase::Reverted);
+    assert_eq!(c.until_the_end(), Phase::Reverted);
     assert_eq!(c.replicas("checkout"), 4);
 }
 
 #[test]
 fn where_nothing_was_done_nothing_is_undone() {
     let mut c = Cluster::new(json!([]), json!([with(check("calm", "false"), json!({"onFailure": "Revert"}))]));
-    assert_eq!(c.to_the_end(), Phase::Reverted);
+    assert_eq!(c.until_the_end(), Phase::Reverted);
     assert_eq!(c.sent, 0);
 }
 
@@ -140,7 +140,7 @@ fn a_run_that_dies_while_it_reverts_goes_on() {
     for turns in (1..32).step_by(3) {
         let mut c = failing();
         c.dies_after_turns = Some(turns);
-        assert_eq!(c.to_the_end(), Phase::Reverted, "after {turns} turns");
+        assert_eq!(c.until_the_end(), Phase::Reverted, "after {turns} turns");
         assert_eq!((c.writes.len(), c.records.len()), (4, 5), "after {turns} turns");
         assert_eq!(c.record_state("out"), RecordState::Reverted, "after {turns} turns");
     }

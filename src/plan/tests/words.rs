@@ -77,7 +77,7 @@ fn a_run_that_succeeded() {
     let mut c = storm();
     c.mark("shed-1-1", "bob", "approve", "CODE go");
     c.mark("shed-1-2", "carol", "approve", "CODE go");
-    assert_eq!(c.to_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
     assert_snapshot!("succeeded", words(&c));
 }
 
@@ -96,14 +96,14 @@ fn a_run_that_was_denied() {
     let mut c = Cluster::gated();
     c.pass();
     c.mark("shed-1-1", "bob", "deny", "wrong service");
-    c.to_the_end();
+    c.until_the_end();
     assert_snapshot!("denied", words(&c));
 }
 
 #[test]
 fn a_run_that_nobody_decided() {
     let mut c = Cluster::gated();
-    c.to_the_end();
+    c.until_the_end();
     assert_snapshot!("expired", words(&c));
 }
 
@@ -150,7 +150,7 @@ fn a_run_that_was_stopped_while_an_act_may_be_on_its_way() {
     c.pass();
     assert_snapshot!("waiting_for_late_copies", words(&c));
     c.late_copies_arrive();
-    c.to_the_end();
+    c.until_the_end();
     assert_snapshot!("stopped", words(&c));
 }
 
@@ -160,7 +160,7 @@ fn a_run_that_verifies_and_fails() {
     c.healthy = false;
     c.until_phase(Phase::Verifying);
     assert_snapshot!("verifying", words(&c));
-    c.to_the_end();
+    c.until_the_end();
     assert_snapshot!("failed", words(&c));
 }
 
@@ -189,11 +189,11 @@ fn a_run_that_was_reverted_and_one_that_could_not_be() {
         c
     };
     let mut c = failing();
-    c.to_the_end();
+    c.until_the_end();
     assert_snapshot!("reverted", words(&c));
     let mut c = failing();
     c.somebody_scales("checkout", 7);
-    c.to_the_end();
+    c.until_the_end();
     assert_snapshot!("revert_incomplete", words(&c));
 }
 
@@ -201,6 +201,6 @@ fn a_run_that_was_reverted_and_one_that_could_not_be() {
 fn a_run_that_is_refused() {
     let mut c = Cluster::gated();
     c.dry_run = Answer::Forbidden("deployments.apps \"checkout\" is forbidden".to_owned());
-    c.to_the_end();
+    c.until_the_end();
     assert_snapshot!("refused", words(&c));
 }
