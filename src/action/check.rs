@@ -43,7 +43,10 @@ pub(super) fn verify(check: &Check, context: &Context<'_>, seen: &Seen) -> Resul
         Ok(Value::Bool(false)) => {
             Ok(Verdict::NotYet(format!("{name}: {} is false", check.that), vec![evidence("status", &status)]))
         }
-        Ok(other) => Err(refused(reason::INVALID, format!("check: {} gives {other}, not true or false", check.that))),
+        // The value itself is not said: it is the object's, and would stand in the record.
+        Ok(_) => {
+            Err(refused(reason::INVALID, format!("check: {} gives a value that is not true or false", check.that)))
+        }
         // A field that is not there yet is a false, not a broken runbook: a fresh object has no status.
         Err(ExpressionError::Evaluate { why, .. }) => Ok(Verdict::NotYet(
             format!("{name}: {} gives no value yet: {why}", check.that),

@@ -402,19 +402,26 @@ fn by_hand(disable: &Disable, context: &Context<'_>, to: &Value) -> String {
         Some(map) if map.format == Format::Plain => {
             format!(
                 "kubectl patch configmap -n {namespace} {name} --type merge -p '{}'",
-                json!({"data": {map.key.as_str(): to.to_string()}})
+                quoted(&json!({"data": {map.key.as_str(): to.to_string()}}))
             )
         }
         Some(map) => format!(
-            "kubectl edit configmap -n {namespace} {name}   # in {}, set {} to {to}",
+            "kubectl edit configmap -n {namespace} {name}   # in {}, set {} to {}",
             map.key,
-            map.pointer.as_deref().unwrap_or_default()
+            map.pointer.as_deref().unwrap_or_default(),
+            // JSON has no line breaks of its own, so this stays behind the comment sign.
+            crate::api::condition::cut(&to.to_string(), 256)
         ),
         None => format!(
             "kubectl patch featureflag -n {namespace} {name} --type merge -p '{}'",
-            json!({"spec": {"flagSpec": {"flags": {disable.flag.as_str(): to}}}})
+            quoted(&json!({"spec": {"flagSpec": {"flags": {disable.flag.as_str(): to}}}}))
         ),
     }
+}
+
+/// JSON between the single quotes of a shell: people paste it, and others may have written what it holds.
+fn quoted(json: &Value) -> String {
+    json.to_string().replace('\'', r"'\''")
 }
 
 #[cfg(test)]

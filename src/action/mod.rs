@@ -1,6 +1,6 @@
 //! The actions: what each would do, what it rests on, whether it took hold, how it is undone. Pure: no client, no clock.
 //!
-//! Each action is one file with the same five functions: `look` (what must be read), `plan` (what would be done),
+//! Each action is one file with the same functions: `look` (what must be read), `plan` (what would be done),
 //! `effect` (the conditional write), `verify` (did it take hold) and `undo` (what would put it back). To add one, add a
 //! file, a variant of [`crate::api::step::Action`], and its arms in this file.
 
@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 
 pub use effect::{Change, Effect, Fence, pointer_token};
 pub(crate) use observe::obstacle;
-pub use observe::{Answer, AutoscalerFacts, ObjectRef, Query, ScalePaths, Seen, token_of, version_of};
+pub use observe::{Answer, AutoscalerFacts, ObjectRef, Query, ScalePaths, Seen, is_object_name, token_of, version_of};
 pub use rights::{Right, rights};
 
 use crate::api::run::{Evidence, Holds, PlannedStep, SeenVersion, Target, Undo};

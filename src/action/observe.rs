@@ -24,6 +24,12 @@ impl ObjectRef {
     /// # Errors
     /// Refused where the API version is missing and the kind is not one of the well-known ones.
     pub fn of(target: &TargetRef) -> Result<Self, Obstacle> {
+        if target.kind == "Secret" {
+            return Err(refused(
+                reason::INVALID,
+                "a Secret is nothing for a runbook: what it holds would stand in plans and records",
+            ));
+        }
         let Some(api_version) = target.resolved_api_version() else {
             return Err(refused(
                 reason::INVALID,
@@ -39,19 +45,23 @@ impl ObjectRef {
     /// # Errors
     /// The sentence that says so.
     pub fn named(&self) -> Result<(), String> {
-        let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-        let bytes = self.name.as_bytes();
-        let fits = bytes.len() <= 253
-            && bytes.iter().all(|b| letter(*b) || matches!(b, b'-' | b'.'))
-            && bytes.first().is_some_and(|b| letter(*b))
-            && bytes.last().is_some_and(|b| letter(*b))
-            && !self.name.contains("..");
-        if fits {
+        if is_object_name(&self.name) {
             return Ok(());
         }
         let shown = crate::api::condition::cut(&self.name, 80);
         Err(format!("{shown:?} is no name of a {}: a name has lower-case letters, digits, dashes and dots", self.kind))
     }
+}
+
+/// Whether a text can be the name of an object: it cannot lead a request elsewhere, nor end a word of a shell.
+pub fn is_object_name(text: &str) -> bool {
+    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let bytes = text.as_bytes();
+    bytes.len() <= 253
+        && bytes.iter().all(|b| letter(*b) || matches!(b, b'-' | b'.'))
+        && bytes.first().is_some_and(|b| letter(*b))
+        && bytes.last().is_some_and(|b| letter(*b))
+        && !text.contains("..")
 }
 
 /// A question. Objects are read live, in the run's namespace, as the Runbook's ServiceAccount, unless said otherwise.

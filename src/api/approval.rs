@@ -93,7 +93,7 @@ pub struct Request {
     #[schemars(length(max = 256))]
     pub summary: String,
     /// The whole plan, a line for each effect, its undo and each warning.
-    #[schemars(length(max = 128), inner(length(max = 1024)))]
+    #[schemars(length(max = 640), inner(length(max = 1024)))]
     pub effects: Vec<String>,
     /// Whether the vote must say why.
     pub reason: ReasonRule,

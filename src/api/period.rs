@@ -25,7 +25,12 @@ pub struct NotAPeriod(String);
 impl Period {
     /// So many seconds.
     pub fn from_seconds(seconds: i64) -> Self {
-        Self { text: format!("{seconds}s"), seconds }
+        let text = match seconds {
+            _ if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+            _ if seconds % 60 == 0 => format!("{}m", seconds / 60),
+            _ => format!("{seconds}s"),
+        };
+        Self { text, seconds }
     }
 
     /// Its length in seconds.

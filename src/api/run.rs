@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::condition::cut;
 use super::{Condition, Person, schema};
 
 /// One execution of a runbook.
@@ -344,6 +345,13 @@ pub struct Undo {
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schemars(schema_with = "schema::opaque")]
     pub restore: Map<String, Value>,
+}
+
+impl Undo {
+    /// Within the bounds of its texts.
+    pub fn cut(self) -> Self {
+        Self { summary: cut(&self.summary, 512), by_hand: cut(&self.by_hand, 1024), ..self }
+    }
 }
 
 /// What is known of one attempt at a step. Each part is written once.

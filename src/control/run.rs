@@ -18,7 +18,7 @@ use crate::plan::{self, Decision, Memory, World};
 use crate::record;
 
 /// More turns than any pass needs.
-const MOST_TURNS: usize = 64;
+const MOST_TURNS: usize = 256;
 /// Runs that are driven at the same time.
 const AT_ONCE: u16 = 16;
 
@@ -76,7 +76,8 @@ async fn reconcile(run: Arc<RunbookRun>, context: Arc<Context>) -> Result<Action
         }
         crash_point::pass("after", point);
     }
-    Err(PassError::Endless(MOST_TURNS, format!("{:?}", plan::next(&pass.run, &pass.ballots, &pass.world))))
+    let last = crash_point::name_of(&plan::next(&pass.run, &pass.ballots, &pass.world)).unwrap_or("look or wait");
+    Err(PassError::Endless(MOST_TURNS, last.to_owned()))
 }
 
 struct Pass<'a> {

@@ -263,7 +263,9 @@ impl Pass<'_> {
     fn check_holder(&mut self, step: &Step, token: Option<&str>) -> Flow<()> {
         let mut parts = token.unwrap_or_default().split('/');
         let (Some(run), Some(uid)) = (parts.next(), parts.next()) else { return Ok(()) };
-        if run.is_empty() || uid == ballot::uid(self.run) {
+        // Anybody who may write the target may write this annotation. What is no name of a run holds nothing, and must
+        // reach neither a request nor a command that people paste.
+        if !action::is_object_name(run) || uid == ballot::uid(self.run) {
             return Ok(());
         }
         let query = Query::Holder { run: run.to_owned(), uid: uid.to_owned() };

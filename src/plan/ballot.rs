@@ -184,6 +184,10 @@ fn lines(plan: &Plan) -> Vec<String> {
             lines.push(format!("  by hand: {}", step.by_hand));
         }
     }
+    // Each line stays one line: a name that others wrote must not look like a line of ours.
+    let tame = |line: String| cut(&line.replace(char::is_control, " "), 1024);
+    // The code stands under the whole plan, however long that is: it proves that the plan was read.
+    lines.truncate(639);
     lines.push(format!("code: {}", plan.code));
-    lines.into_iter().map(|line| cut(&line, 1024)).take(128).collect()
+    lines.into_iter().map(tame).collect()
 }

@@ -1,8 +1,9 @@
 //! Expressions: CEL, with the functions that the API server has.
 //!
 //! In a runbook `${...}` is the whole value, never a part of a text, and yields a typed value after parsing: a parameter
-//! can never change the shape of a step. Length and nesting are bounded here, since a deep expression would overflow
-//! the stack of the parser.
+//! can never change the shape of a step. Whatever an author writes is evaluated in this process, so its cost is bounded
+//! here, before it is run: length and nesting (a deep expression overflows the parser's stack), loops (each one inside
+//! another multiplies), and functions (some make a list or a text of any length out of one number).
 
 use std::collections::HashMap;
 
@@ -15,6 +16,29 @@ const LONGEST: usize = 1024;
 /// The deepest nesting of brackets.
 const DEEPEST: usize = 16;
 
+/// The most loops in an expression.
+const MOST_LOOPS: usize = 2;
+/// Loops, as they are written.
+const LOOPS: [&str; 5] = [".all(", ".exists(", ".exists_one(", ".filter(", ".map("];
+/// The functions that an expression may call, beside operators. Each costs no more than what it is given is long.
+const FUNCTIONS: [&str; 15] = [
+    "bool",
+    "contains",
+    "double",
+    "endsWith",
+    "has",
+    "int",
+    "isQuantity",
+    "lowerAscii",
+    "matches",
+    "quantity",
+    "size",
+    "startsWith",
+    "string",
+    "trim",
+    "upperAscii",
+];
+
 /// Why an expression gives no value.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExpressionError {
@@ -23,6 +47,17 @@ pub enum ExpressionError {
         "the expression {0:?} is too long or too deeply nested (at most {LONGEST} characters, {DEEPEST} brackets deep)"
     )]
     TooLarge(String),
+    /// It calls a function whose cost has no bound here, or none that there is.
+    #[error("the expression {expression:?} calls {function}, which is not one of: {}", FUNCTIONS.join(", "))]
+    Function {
+        /// The expression.
+        expression: String,
+        /// The function.
+        function: String,
+    },
+    /// It loops too often.
+    #[error("the expression {0:?} has more than {MOST_LOOPS} loops (all, exists, exists_one, filter, map)")]
+    Loops(String),
     /// It does not compile.
     #[error("the expression {expression:?} does not compile: {why}")]
     Compile {
@@ -79,8 +114,21 @@ pub fn compile(expression: &str) -> Result<Program, ExpressionError> {
     if expression.len() > LONGEST || deepest > DEEPEST || operators > 128 {
         return Err(ExpressionError::TooLarge(crate::api::condition::cut(expression, 80)));
     }
-    Program::compile(expression)
-        .map_err(|e| ExpressionError::Compile { expression: expression.to_owned(), why: e.to_string() })
+    // Blanks may stand between a function and its bracket, and around a dot.
+    let dense: String = expression.split_whitespace().collect();
+    if LOOPS.iter().map(|name| dense.matches(name).count()).sum::<usize>() > MOST_LOOPS {
+        return Err(ExpressionError::Loops(crate::api::condition::cut(expression, 80)));
+    }
+    let program = Program::compile(expression)
+        .map_err(|e| ExpressionError::Compile { expression: expression.to_owned(), why: e.to_string() })?;
+    let references = program.references();
+    let named = |function: &&&str| function.starts_with(|c: char| c.is_ascii_alphabetic());
+    if let Some(function) = references.functions().iter().filter(named).find(|function| !FUNCTIONS.contains(function)) {
+        let (expression, function) = (expression.to_owned(), (*function).to_owned());
+        return Err(ExpressionError::Function { expression, function });
+    }
+    drop(references);
+    Ok(program)
 }
 
 /// Fills in the expressions of a value: every string that is `${...}` becomes what it yields.
@@ -164,6 +212,27 @@ mod tests {
         ] {
             let error = fill_in(&json!(expression), &[("params", &none)]).unwrap_err().to_string();
             assert!(error.contains(sentence), "{expression}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_bound_is_not_run() {
+        for (expression, sentence) in [
+            ("lists.range(9223372036854775807)", "calls range"),
+            ("'%.99999f'.format([1.0])", "calls format"),
+            ("'aaaa'.replace('a', 'bbbb')", "calls replace"),
+            ("['x'].map(a, a + a).map(a, a + a).map(a, a + a)", "more than 2 loops"),
+            ("[1].all(a, [1].all(b, [1] . all (c, true)))", "more than 2 loops"),
+        ] {
+            let error = evaluate(expression, &[]).unwrap_err().to_string();
+            assert!(error.contains(sentence), "{expression}: {error}");
+        }
+        for fine in [
+            "size('abc') == 3 && 'abc'.startsWith('a')",
+            "[1, 2].all(a, a > 0) ? true : false",
+            "-1 < 1 && !(2 in [1])",
+        ] {
+            assert_eq!(evaluate(fine, &[]).unwrap(), json!(true), "{fine}");
         }
     }
 

@@ -59,7 +59,7 @@ pub(super) fn tally<'a>(run: &RunbookRun, plan: &Plan, ballots: impl Iterator<It
         }
         marked += 1;
     }
-    if votes.len() == plan.ballots.len() {
+    if !votes.is_empty() && votes.len() == plan.ballots.len() {
         Tally::Quorum(votes)
     } else {
         Tally::Waiting { have: votes.len(), empty: plan.ballots.len().saturating_sub(marked), void }
@@ -84,9 +84,29 @@ impl Pass<'_> {
         act: &Act<'_>,
     ) -> Flow<Vec<CountedVote>> {
         let gate = plan.gate.as_deref().and_then(|name| self.frozen.gates.iter().find(|g| g.name == name)).cloned();
-        let Some(gate) = gate else { return Ok(Vec::new()) };
+        let Some(gate) = gate else {
+            return match &plan.gate {
+                None => Ok(Vec::new()),
+                Some(name) => Err(either(self.finish(
+                    Phase::Failed,
+                    "GateUnknown",
+                    &format!("the frozen runbook has no gate {name:?}"),
+                ))),
+            };
+        };
         if let Some(votes) = journal::bound_votes(&self.draft, &act.plan) {
-            return Ok(votes.to_vec());
+            // Bound: expiry no longer counts. Whether the voters still hold their roles does, before every act.
+            let votes = votes.to_vec();
+            let mut queries = vec![Query::Journal];
+            queries.extend(self.access_queries(&votes));
+            self.require(&queries)?;
+            return match self.lost_rights(act, &votes)? {
+                None => Ok(votes),
+                Some(why) => {
+                    self.rule_out(act)?;
+                    Err(either(self.plan_segment(index, segment, &why)))
+                }
+            };
         }
         let mut verdict = tally(self.run, plan, self.ballots.iter().copied());
         let mut queries = vec![Query::Journal];

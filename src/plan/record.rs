@@ -13,7 +13,7 @@ use crate::api::{INCIDENT_LABEL, RUN_LABEL, RUNBOOK_LABEL, RunbookRun, RunbookRu
 /// The name of a record: `<run>-<5 of uid>-<step>-<attempt>`.
 pub(super) fn name(run: &RunbookRun, step: &str, attempt: i32) -> String {
     let uid: String = ballot::uid(run).chars().filter(char::is_ascii_alphanumeric).take(5).collect();
-    format!("{}-{uid}-{}-{attempt}", ballot::name(run), step.replace('.', "-"))
+    format!("{}-{uid}-{}-{attempt}", ballot::name(run), step)
 }
 
 /// The note that a mark has been made, as the memory keeps it.

@@ -12,9 +12,13 @@ use super::pass::{Flow, Pass};
 use super::{Decision, MOST_VOID_PLANS, ballot, digest};
 use crate::action::{self, Answer, Context, Obstacle, Query, Seen, reason};
 use crate::api::condition::cut;
-use crate::api::run::{Phase, Plan, PlannedStep, Target};
+use crate::api::run::{Holds, Phase, Plan, PlannedStep, Target, Undo};
 use crate::api::runbook::Gate;
 use crate::api::{SCHEMA_VERSION, Step};
+
+/// What a step finds and leaves may be so many bytes together: both stand in plan, journal and record, and what could not
+/// be stored after the act would be lost.
+const LARGEST_EFFECT: usize = 16 * 1024;
 
 /// Why a new revision is planned although nothing has changed.
 pub(super) const BALLOTS_RAN_OUT: &str = "its ballots ran out";
@@ -39,6 +43,10 @@ impl Pass<'_> {
                 &format!("planned {} times, and void each time; last: {because}", voided + 1),
             );
         }
+        let context = self.context(self.world.now);
+        // All at once: a question for each step by itself would be as many turns.
+        let looks: Vec<Query> = segment.steps.iter().flat_map(|step| action::look(&step.action, &context)).collect();
+        self.require(&looks)?;
         let mut steps = Vec::new();
         for step in &segment.steps {
             let StepState::Untouched { attempt } = journal::state(&self.draft, &step.name) else { continue };
@@ -160,8 +168,8 @@ pub(super) fn planned_step(
         seen: prospect.seen,
         before: prospect.before,
         after: prospect.after,
-        holds: prospect.holds,
-        undo: prospect.undo,
+        holds: Holds { sentence: cut(&prospect.holds.sentence, 512), ..prospect.holds },
+        undo: prospect.undo.map(Undo::cut),
         by_hand: cut(&prospect.by_hand, 1024),
         token: token.to_owned(),
         already: prospect.already,
@@ -175,6 +183,14 @@ pub(super) fn planned_step(
             .collect(),
         summary: cut(&prospect.summary, 256),
     };
+    let size = serde_json::to_string(&(&planned.before, &planned.after)).map_or(0, |text| text.len());
+    if size > LARGEST_EFFECT {
+        let sentence = format!(
+            "{} holds {size} bytes where it is changed; the record of a change is at most {LARGEST_EFFECT}",
+            planned.target.display()
+        );
+        return Err(Obstacle::Refused { reason: reason::DOCUMENT_UNFIT, sentence });
+    }
     if step.action.changes() && !planned.already {
         let effect = action::effect(&step.action, context, &planned, seen)?;
         dry_run(effect, seen)?;

@@ -303,6 +303,7 @@ impl Pass<'_> {
         let before = effect.map_or_else(|| act.planned.before.clone(), |e| e.before.clone());
         let undo = if changed && act.planned.undo.is_some() {
             action::undo_note(&act.step.action, &self.context(act.intent_at.0), &act.planned.target, &before)
+                .map(crate::api::run::Undo::cut)
                 .or_else(|| act.planned.undo.clone())
         } else {
             None

@@ -41,7 +41,7 @@ fn the_records_of_what_was_undone_are_marked_and_name_each_other() {
         (&c.record_of("out").spec.after, &c.record_of("out").spec.before)
     );
     assert_eq!(undo.spec.approved_by, "bob as sre", "the undo is part of the approved plan");
-    assert_eq!(undo.metadata.name.as_deref(), Some("shed-1-runui-out-undo-1"));
+    assert_eq!(undo.metadata.name.as_deref(), Some("shed-1-runui-out.undo-1"));
 }
 
 #[test]

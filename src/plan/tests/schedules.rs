@@ -204,13 +204,11 @@ fn nothing_is_lost(c: &Cluster) {
     );
 }
 
-/// More of them: `PROPTEST_CASES=5000 cargo test --lib schedules`.
-fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(48)
-}
+/// How many schedules are tried; more cost time only.
+const CASES: u32 = 48;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_promises_hold_in_every_schedule(mut c in runs(), happenings in prop::collection::vec(happening(), 0..40)) {
