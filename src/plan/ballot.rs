@@ -185,7 +185,10 @@ fn lines(plan: &Plan) -> Vec<String> {
         }
     }
     // Each line stays one line: a name that others wrote must not look like a line of ours.
-    let tame = |line: String| cut(&line.replace(char::is_control, " "), 1024);
+    let tame = |line: String| {
+        let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        cut(&line, 1024)
+    };
     // The code stands under the whole plan, however long that is: it proves that the plan was read.
     lines.truncate(639);
     lines.push(format!("code: {}", plan.code));
