@@ -454,22 +454,7 @@ mod tests {
     }
 
     fn planned(prospect: Prospect) -> PlannedStep {
-        PlannedStep {
-            step: "off".into(),
-            attempt: 1,
-            action: "disable".into(),
-            target: prospect.target,
-            seen: prospect.seen,
-            before: prospect.before,
-            after: prospect.after,
-            holds: prospect.holds,
-            undo: prospect.undo,
-            by_hand: prospect.by_hand,
-            token: "t".into(),
-            already: false,
-            warnings: prospect.warnings,
-            summary: prospect.summary,
-        }
+        prospect.planned("off", 1, "disable", "t")
     }
 
     #[test]

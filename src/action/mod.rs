@@ -24,6 +24,7 @@ pub(crate) use observe::obstacle;
 pub use observe::{Answer, AutoscalerFacts, ObjectRef, Query, ScalePaths, Seen, is_object_name, token_of, version_of};
 pub use rights::{Right, rights};
 
+use crate::api::condition::cut;
 use crate::api::run::{Evidence, Holds, PlannedStep, SeenVersion, Target, Undo};
 use crate::api::step::Action;
 
@@ -61,6 +62,28 @@ pub struct Prospect {
     pub already: bool,
     /// What people should know.
     pub warnings: Vec<String>,
+}
+
+impl Prospect {
+    /// The step of a plan that does this, within the bounds of its texts.
+    pub fn planned(self, step: &str, attempt: i32, action: &str, token: &str) -> PlannedStep {
+        PlannedStep {
+            step: step.to_owned(),
+            attempt,
+            action: action.to_owned(),
+            target: self.target,
+            seen: self.seen,
+            before: self.before,
+            after: self.after,
+            holds: Holds { sentence: cut(&self.holds.sentence, 512), ..self.holds },
+            undo: self.undo.map(Undo::cut),
+            by_hand: cut(&self.by_hand, 1024),
+            token: token.to_owned(),
+            already: self.already,
+            warnings: self.warnings.iter().map(|warning| cut(warning, 512)).take(16).collect(),
+            summary: cut(&self.summary, 256),
+        }
+    }
 }
 
 /// Why something cannot be planned, acted or verified.
@@ -230,7 +253,7 @@ pub fn object_of(action: &Action) -> Option<ObjectRef> {
 /// A bounded piece of evidence.
 pub(crate) fn evidence(what: &str, seen: impl std::fmt::Display) -> Evidence {
     let whole = seen.to_string();
-    let cut = crate::api::condition::cut(&whole, 1024);
+    let cut = cut(&whole, 1024);
     let hash = if cut == whole { String::new() } else { crate::plan::digest::sha256(whole.as_bytes()) };
     Evidence { what: what.to_owned(), seen: cut, hash }
 }

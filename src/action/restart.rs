@@ -187,22 +187,7 @@ mod tests {
 
     fn planned(extra: &Value) -> PlannedStep {
         let prospect = plan(&restart(), &context(), &seen(deployment(extra))).unwrap();
-        PlannedStep {
-            step: "restart".into(),
-            attempt: 1,
-            action: "restart".into(),
-            target: prospect.target,
-            seen: prospect.seen,
-            before: prospect.before,
-            after: prospect.after,
-            holds: prospect.holds,
-            undo: prospect.undo,
-            by_hand: prospect.by_hand,
-            token: "t".into(),
-            already: false,
-            warnings: vec![],
-            summary: prospect.summary,
-        }
+        prospect.planned("restart", 1, "restart", "t")
     }
 
     #[test]

@@ -360,22 +360,7 @@ mod tests {
     fn noise_voids_nothing_and_a_passed_goal_does() {
         let action = scale(json!({"replicas": 10}));
         let prospect = plan(&action, &context(), &seen(4, 4, vec![])).unwrap();
-        let planned = PlannedStep {
-            step: "scale".into(),
-            attempt: 1,
-            action: "scale".into(),
-            target: prospect.target,
-            seen: prospect.seen,
-            before: prospect.before,
-            after: prospect.after,
-            holds: prospect.holds,
-            undo: prospect.undo,
-            by_hand: prospect.by_hand,
-            token: "t".into(),
-            already: false,
-            warnings: vec![],
-            summary: prospect.summary,
-        };
+        let planned = prospect.planned("scale", 1, "scale", "t");
         assert_eq!(void(&action, &context(), &planned, &seen(6, 6, vec![])).unwrap(), None, "an autoscaler moved it");
         assert_eq!(void(&action, &context(), &planned, &seen(10, 6, vec![])).unwrap(), None, "already there");
         let why = void(&action, &context(), &planned, &seen(12, 12, vec![])).unwrap().unwrap();

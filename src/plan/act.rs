@@ -59,8 +59,10 @@ impl Pass<'_> {
             Ok(Some(why)) => return Ok(Attempt::Void(why)),
             // What would be refused if it were planned now (an autoscaler came, a rollout was paused) is refused. An undo has
             // been compared already.
-            Ok(None) if !planned.step.ends_with(".undo") => action::plan(&step.action, &context, &self.world.seen)
-                .and_then(|_| action::effect(&step.action, &context, planned, &self.world.seen)),
+            Ok(None) if journal::undone(&planned.step).is_none() => {
+                action::plan(&step.action, &context, &self.world.seen)
+                    .and_then(|_| action::effect(&step.action, &context, planned, &self.world.seen))
+            }
             Ok(None) => action::effect(&step.action, &context, planned, &self.world.seen),
             Err(obstacle) => Err(obstacle),
         };

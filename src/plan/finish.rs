@@ -66,7 +66,7 @@ pub(super) fn in_place(status: &RunbookRunStatus) -> Vec<&Outcome> {
                 journal::StepState::Settled { outcome, settled, .. } => journal::went_well(outcome, settled),
                 journal::StepState::Untouched { .. } | journal::StepState::Acted { .. } => false,
             };
-            !step.ends_with(".undo") && outcome.changed && outcome.undo.is_some() && !undone
+            journal::undone(step).is_none() && outcome.changed && outcome.undo.is_some() && !undone
         })
         .map(|(_, outcome, _)| outcome)
         .collect()

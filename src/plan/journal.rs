@@ -63,6 +63,11 @@ pub(super) fn undo_name(step: &str) -> String {
     format!("{step}.undo")
 }
 
+/// The step that is undone under this name; none where it is a step's own.
+pub(super) fn undone(name: &str) -> Option<&str> {
+    name.strip_suffix(".undo")
+}
+
 /// What is known of a step (or, by [`undo_name`], of its undo).
 pub(super) fn state<'a>(status: &'a RunbookRunStatus, step: &str) -> StepState<'a> {
     let newest = status

@@ -19,6 +19,7 @@ pub mod expression;
 
 mod act;
 mod ballot;
+mod check;
 mod finish;
 mod freeze;
 mod gate;

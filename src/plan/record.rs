@@ -38,7 +38,7 @@ pub(super) fn build(run: &RunbookRun, status: &RunbookRunStatus, frozen: &Frozen
     let attempt: i32 = attempt.parse().ok()?;
     let planned = settle::planned_of(status, step, attempt, &outcome.plan)?;
     let voters: Vec<String> = outcome.approvals.iter().map(|vote| format!("{} as {}", vote.by, vote.role)).collect();
-    let original = step.strip_suffix(".undo");
+    let original = journal::undone(step);
     let spec = ActionRecordSpec {
         schema_version: SCHEMA_VERSION,
         cluster: frozen.cluster.clone(),
@@ -102,7 +102,9 @@ pub(super) fn build(run: &RunbookRun, status: &RunbookRunStatus, frozen: &Frozen
 fn state(outcome: &Outcome, step: &str) -> RecordState {
     match outcome.result {
         Result::Unknown => RecordState::Unknown,
-        Result::Done if outcome.changed && outcome.undo.is_some() && !step.ends_with(".undo") => RecordState::InPlace,
+        Result::Done if outcome.changed && outcome.undo.is_some() && journal::undone(step).is_none() => {
+            RecordState::InPlace
+        }
         Result::Done | Result::Refused | Result::Failed => RecordState::OneShot,
     }
 }
@@ -132,7 +134,7 @@ impl super::pass::Pass<'_> {
         outcome: &Outcome,
         settled: &crate::api::run::Settled,
     ) -> Option<(String, RecordState)> {
-        let step = key.rsplit_once('.')?.0.strip_suffix(".undo")?;
+        let step = journal::undone(key.rsplit_once('.')?.0)?;
         let undone = outcome.result == Result::Done && settled.verified == Verified::Yes;
         Some((original_of(self.run, &self.draft, step)?, RecordState::Reverted)).filter(|_| undone)
     }

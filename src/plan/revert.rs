@@ -20,7 +20,7 @@ impl Pass<'_> {
             .into_iter()
             .filter(|(_, outcome, _)| outcome.changed && outcome.undo.is_some())
             .filter_map(|(key, outcome, _)| Some((key.rsplit_once('.')?.0.to_owned(), outcome.clone())))
-            .filter(|(step, _)| !step.ends_with(".undo"))
+            .filter(|(step, _)| journal::undone(step).is_none())
             .collect();
         done.reverse();
         for (step, outcome) in &done {
@@ -109,22 +109,7 @@ impl Pass<'_> {
         };
         let done = Done { target: &original.target, before: &outcome.before, after: &outcome.after };
         let prospect = action::undo(&step.action, &context, &done, &self.world.seen)?;
-        let planned = PlannedStep {
-            step: name.to_owned(),
-            attempt,
-            action: step.action.key().to_owned(),
-            target: prospect.target,
-            seen: prospect.seen,
-            before: prospect.before,
-            after: prospect.after,
-            holds: prospect.holds,
-            undo: None,
-            by_hand: cut(&prospect.by_hand, 1024),
-            token: self.token(name, attempt),
-            already: prospect.already,
-            warnings: prospect.warnings,
-            summary: cut(&prospect.summary, 256),
-        };
+        let planned = prospect.planned(name, attempt, step.action.key(), &self.token(name, attempt));
         if !planned.already {
             dry_run(action::effect(&step.action, &context, &planned, &self.world.seen)?, &self.world.seen)?;
         }

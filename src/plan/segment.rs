@@ -12,7 +12,7 @@ use super::pass::{Flow, Pass};
 use super::{Decision, MOST_VOID_PLANS, ballot, digest};
 use crate::action::{self, Answer, Context, Obstacle, Query, Seen, reason};
 use crate::api::condition::cut;
-use crate::api::run::{Holds, Phase, Plan, PlannedStep, Target, Undo};
+use crate::api::run::{Phase, Plan, PlannedStep, Target};
 use crate::api::runbook::Gate;
 use crate::api::{SCHEMA_VERSION, Step};
 
@@ -159,30 +159,11 @@ pub(super) fn planned_step(
     if !unseen.is_empty() {
         return Err(Obstacle::Unseen(unseen));
     }
-    let prospect = action::plan(&step.action, context, seen)?;
-    let planned = PlannedStep {
-        step: step.name.clone(),
-        attempt,
-        action: step.action.key().to_owned(),
-        target: prospect.target,
-        seen: prospect.seen,
-        before: prospect.before,
-        after: prospect.after,
-        holds: Holds { sentence: cut(&prospect.holds.sentence, 512), ..prospect.holds },
-        undo: prospect.undo.map(Undo::cut),
-        by_hand: cut(&prospect.by_hand, 1024),
-        token: token.to_owned(),
-        already: prospect.already,
-        warnings: step
-            .when
-            .iter()
-            .map(|when| format!("only when {when}"))
-            .chain(prospect.warnings)
-            .map(|w| cut(&w, 512))
-            .take(16)
-            .collect(),
-        summary: cut(&prospect.summary, 256),
-    };
+    let mut prospect = action::plan(&step.action, context, seen)?;
+    if let Some(when) = &step.when {
+        prospect.warnings.insert(0, format!("only when {when}"));
+    }
+    let planned = prospect.planned(&step.name, attempt, step.action.key(), token);
     let size = serde_json::to_string(&(&planned.before, &planned.after)).map_or(0, |text| text.len());
     if size > LARGEST_EFFECT {
         let sentence = format!(
