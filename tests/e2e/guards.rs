@@ -6,7 +6,6 @@ use firstaid_sandbox::poll;
 use serde_json::Value;
 
 use crate::refusal::refused_mark;
-use crate::stop::{abort, wait_held};
 use crate::town::{Leg, Town, WITHIN, number, text};
 
 const RUNBOOKS: &str = "
@@ -39,7 +38,7 @@ fn brake(town: &Town) -> Result<()> {
 
 /// Waits until the brake holds a run, and does what the run says to let it go.
 fn release(town: &Town, run: &str) -> Result<()> {
-    let held = wait_held(town, run, "the global brake: the databases fail over")?;
+    let held = town.wait_held(run, "the global brake: the databases fail over")?;
     let commands = held.pointer("/status/nextCommands").and_then(Value::as_array).context("commands")?;
     let wanted = "kubectl delete configmap -n firstaid-system firstaid-brake";
     ensure!(commands.iter().any(|c| c == wanted), "{commands:?}");
@@ -56,9 +55,9 @@ fn the_brake_holds_every_act(town: &Town) -> Result<()> {
     brake(town)?;
     town.approve("bob", "held")?;
     town.approve("bob", "dropped")?;
-    wait_held(town, "held", "the global brake: the databases fail over")?;
-    wait_held(town, "dropped", "the global brake: the databases fail over")?;
-    abort(town, "dropped")?;
+    town.wait_held("held", "the global brake: the databases fail over")?;
+    town.wait_held("dropped", "the global brake: the databases fail over")?;
+    town.abort("dropped")?;
     assert_eq!(number(&town.get("deployment", "checkout")?, "/spec/replicas"), 4, "the brake held");
     release(town, "held")?;
     town.wait_phase("held", "Succeeded")?;
@@ -77,11 +76,11 @@ fn a_vote_whose_right_is_lost(town: &Town) -> Result<()> {
     town.start("room", "lost")?;
     town.wait_phase("lost", "Waiting")?;
     town.approve("bob", "lost")?;
-    wait_held(town, "lost", "the global brake")?;
+    town.wait_held("lost", "the global brake")?;
     let binding = town.kubectl("root", &["get", "rolebinding", "firstaid-approver-as-sre", "-o", "yaml"])?.ok()?;
     town.kubectl("root", &["delete", "rolebinding", "firstaid-approver-as-sre"])?.ok()?;
 
-    wait_held(town, "lost", "approval by 1 of sre")?;
+    town.wait_held("lost", "approval by 1 of sre")?;
     let run = town.get("rbr", "lost")?;
     assert_eq!(text(&run, "/status/plans/0.2/revisedBecause"), "bob may no longer approve as sre");
     let ballot = town.ballot("lost")?;
@@ -119,7 +118,7 @@ fn no_act_without_the_policies(town: &Town) -> Result<()> {
     town.start("room", "unguarded")?;
     town.wait_phase("unguarded", "Waiting")?;
     town.approve("bob", "unguarded")?;
-    let held = wait_held(town, "unguarded", "proof that the approval policies are in force")?;
+    let held = town.wait_held("unguarded", "proof that the approval policies are in force")?;
     let waiting = text(&held, "/status/waitingOn");
     assert!(waiting.contains("the API server would accept a ballot that is decided already: install the chart's policies again; nothing is done until then"), "{waiting}");
     assert_eq!(number(&town.get("deployment", "checkout")?, "/spec/replicas"), 6);

@@ -1,6 +1,6 @@
 //! `kubectl annotate rbr NAME abort="why"`: in every phase, the same words in both legs.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use firstaid_sandbox::poll;
 use serde_json::{Value, json};
 
@@ -51,47 +51,6 @@ spec:
       containers: [{name: stuck, image: shop/stuck:1}]
 ";
 
-/// Stops a run as bob, and waits until it has ended. The same words on every cluster.
-pub fn abort(town: &Town, run: &str) -> Result<Value> {
-    town.kubectl("bob", &["annotate", "rbr", run, "abort=wrong service"])?.ok()?;
-    let ended = town.wait_phase(run, "Aborted")?;
-    let by = match town.leg {
-        Leg::Stamping => {
-            assert_eq!(text(&ended, "/metadata/annotations/abort-by"), "bob");
-            " by bob"
-        }
-        Leg::Plain => "",
-    };
-    let message = text(&ended, "/status/message");
-    ensure!(message.starts_with(&format!("stopped{by}: wrong service")), "{message}");
-    ensure!(ended.pointer("/status/finished") == Some(&json!(true)), "{ended:#}");
-    let open: Vec<Value> = town
-        .list("apv")?
-        .into_iter()
-        .filter(|b| text(b, "/spec/request/run") == run && text(b, "/status/state") == "Open")
-        .collect();
-    ensure!(
-        open.iter().all(|ballot| ballot.pointer("/metadata/annotations/approve").is_some()),
-        "a ballot can still be marked: {open:#?}"
-    );
-    Ok(ended)
-}
-
-/// Waits until a run waits for this.
-pub fn wait_held(town: &Town, run: &str, by: &str) -> Result<Value> {
-    poll(&format!("run {run} to wait for {by}"), WITHIN, || {
-        let found = town.get("rbr", run)?;
-        let waiting = text(&found, "/status/waitingOn");
-        ensure!(
-            waiting.contains(by),
-            "it is {}: {waiting} {}",
-            text(&found, "/status/phase"),
-            text(&found, "/status/message")
-        );
-        Ok(found)
-    })
-}
-
 fn stopped_in_every_phase(leg: Leg) -> Result<()> {
     let mut town = Town::open(leg, "stop")?;
     town.apply("root", STUCK)?;
@@ -104,9 +63,9 @@ fn stopped_in_every_phase(leg: Leg) -> Result<()> {
     at_a_gate(&town)?;
     while_it_looks_whether_it_took_hold(&town)?;
 
-    let checking = wait_held(&town, "checking", "object.spec.replicas == 99 to be true")?;
+    let checking = town.wait_held("checking", "object.spec.replicas == 99 to be true")?;
     assert_eq!(text(&checking, "/status/phase"), "Verifying");
-    abort(&town, "checking")?;
+    town.abort("checking")?;
     assert!(town.records("checking")?.is_empty(), "nothing was settled");
 
     // Before anybody has looked at it.
@@ -173,7 +132,7 @@ fn at_a_gate(town: &Town) -> Result<()> {
     let ballot = town.ballot("at-gate")?;
     let code = text(&ballot, "/spec/request/code").to_owned();
     town.mark("dave", "at-gate-1", &format!("approve={code} queue grows"))?.ok()?;
-    let ended = abort(town, "at-gate")?;
+    let ended = town.abort("at-gate")?;
     assert_eq!(text(&ended, "/status/conditions/0/reason"), "Aborted");
     let left = town.get("apv", "at-gate-2")?;
     assert_eq!(text(&left, "/status/state"), "Withdrawn");
@@ -194,15 +153,15 @@ fn at_a_gate(town: &Town) -> Result<()> {
 }
 
 fn while_it_looks_whether_it_took_hold(town: &Town) -> Result<()> {
-    let verifying = wait_held(town, "verifying", "the effect on Deployment/stuck")?;
+    let verifying = town.wait_held("verifying", "the effect on Deployment/stuck")?;
     assert_eq!(text(&verifying, "/status/phase"), "Verifying");
     // Another run on the same target waits until this one has ended.
     town.start("in-vain", "second")?;
-    wait_held(town, "second", "run verifying, which holds the same target until it ends")?;
-    abort(town, "second")?;
+    town.wait_held("second", "run verifying, which holds the same target until it ends")?;
+    town.abort("second")?;
     assert!(town.records("second")?.is_empty());
 
-    let ended = abort(town, "verifying")?;
+    let ended = town.abort("verifying")?;
     assert!(text(&ended, "/status/message").ends_with("1 change is still in place"), "{ended:#}");
     assert_eq!(ended.pointer("/status/inPlaceAtEnd"), Some(&json!(1)));
     let undo = ended.pointer("/status/nextCommands").and_then(Value::as_array).context("commands")?;

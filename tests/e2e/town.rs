@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use firstaid_sandbox::{Operator, Options, Output, Sandbox, poll};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// How long anything that should happen may take on a busy machine.
 pub const WITHIN: Duration = Duration::from_secs(90);
@@ -223,6 +223,47 @@ impl Town {
         let mut records: Vec<Value> = self.list("arec")?.into_iter().filter(|r| text(r, "/spec/run") == run).collect();
         records.sort_by_key(|r| r.pointer("/spec/seq").and_then(Value::as_i64));
         Ok(records)
+    }
+
+    /// Stops a run as bob, and waits until it has ended. The same words on every cluster.
+    pub fn abort(&self, run: &str) -> Result<Value> {
+        self.kubectl("bob", &["annotate", "rbr", run, "abort=wrong service"])?.ok()?;
+        let ended = self.wait_phase(run, "Aborted")?;
+        let by = match self.leg {
+            Leg::Stamping => {
+                assert_eq!(text(&ended, "/metadata/annotations/abort-by"), "bob");
+                " by bob"
+            }
+            Leg::Plain => "",
+        };
+        let message = text(&ended, "/status/message");
+        ensure!(message.starts_with(&format!("stopped{by}: wrong service")), "{message}");
+        ensure!(ended.pointer("/status/finished") == Some(&json!(true)), "{ended:#}");
+        let open: Vec<Value> = self
+            .list("apv")?
+            .into_iter()
+            .filter(|b| text(b, "/spec/request/run") == run && text(b, "/status/state") == "Open")
+            .collect();
+        ensure!(
+            open.iter().all(|ballot| ballot.pointer("/metadata/annotations/approve").is_some()),
+            "a ballot can still be marked: {open:#?}"
+        );
+        Ok(ended)
+    }
+
+    /// Waits until a run waits for this.
+    pub fn wait_held(&self, run: &str, by: &str) -> Result<Value> {
+        poll(&format!("run {run} to wait for {by}"), WITHIN, || {
+            let found = self.get("rbr", run)?;
+            let waiting = text(&found, "/status/waitingOn");
+            ensure!(
+                waiting.contains(by),
+                "it is {}: {waiting} {}",
+                text(&found, "/status/phase"),
+                text(&found, "/status/message")
+            );
+            Ok(found)
+        })
     }
 }
 
