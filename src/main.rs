@@ -25,7 +25,8 @@ enum Verb {
     Version,
 }
 
-#[tokio::main]
+// It waits for the API server most of its time: two threads, however large the node is.
+#[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Operator(args) => {

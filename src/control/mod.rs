@@ -6,12 +6,10 @@ pub mod runbook;
 
 mod crash_point;
 mod recall;
-
-use std::sync::Arc;
-use std::time::Duration;
+mod turns;
+mod wake;
 
 use kube::api::ListParams;
-use kube::runtime::controller::Action;
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 
@@ -63,8 +61,8 @@ impl PassError {
     }
 }
 
-/// After an error: again soon, and never later than this.
-fn again<K>(object: Arc<K>, error: &PassError, context: Arc<Context>) -> Action
+/// Says that a pass ended early.
+fn note<K>(object: &K, error: &PassError, context: &Context)
 where
     K: Resource<DynamicType = ()>,
 {
@@ -72,12 +70,12 @@ where
     let namespace = object.meta().namespace.as_deref().unwrap_or_default();
     tracing::warn!(kind = %K::kind(&()), namespace, name, category = error.category(), %error, "a pass ended early");
     context.metrics.error(error.category());
-    Action::requeue(Duration::from_secs(1))
 }
 
-/// Watches end after 30 s, so that a connection that died without a word is noticed.
+/// Watches end after 30 s, so that a connection that died without a word is noticed. What there is at the start is read
+/// in small pages: of a thousand stored ballots, which nobody wakes for, no more than a page is ever in memory.
 fn watch() -> watcher::Config {
-    watcher::Config::default().timeout(30)
+    watcher::Config::default().timeout(30).page_size(50)
 }
 
 /// The APIs that an operator of these namespaces looks after: all of the cluster where none is named.

@@ -1,75 +1,135 @@
-//! What this process remembers: of each active run its memory, and the ballots that its watch has seen.
+//! What this process remembers: of each active run its memory, and the votes that its watch has seen.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::api::Approval;
+use kube::ResourceExt;
+
+use crate::api::{APPROVE_ANNOTATION, Approval, DENY_ANNOTATION, RunbookRun};
 use crate::plan::Memory;
 
-/// How many ended runs are known as such. A watch lags behind by a few at most.
-const ENDED: usize = 1024;
+/// Which run: its namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunName {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
 
-/// Memories and ballots, by run. Both follow the active runs: what has ended is forgotten.
+impl RunName {
+    /// The name of this run.
+    pub fn of(run: &RunbookRun) -> Self {
+        Self { namespace: run.namespace().unwrap_or_default(), name: run.name_any() }
+    }
+}
+
+/// Memories and votes, by run. Both follow the active runs: what has ended is forgotten.
 #[derive(Default)]
 pub struct Recall {
-    memories: Mutex<HashMap<String, Memory>>,
-    ballots: Mutex<HashMap<(String, String), BTreeMap<String, Approval>>>,
-    /// Uids, the newest last.
-    ended: Mutex<VecDeque<String>>,
+    /// With the uid of the run: another one of the same name has nothing to remember.
+    memories: Mutex<HashMap<RunName, (String, Memory)>>,
+    voted: Mutex<HashMap<RunName, BTreeMap<String, Approval>>>,
 }
 
 impl Recall {
-    /// What is remembered of a run, by uid.
-    pub fn of(&self, uid: &str) -> Memory {
-        lock(&self.memories).get(uid).cloned().unwrap_or_default()
-    }
-
-    /// Whether a run is active, as far as this process knows.
-    pub fn knows(&self, uid: &str) -> bool {
-        lock(&self.memories).contains_key(uid)
+    /// What is remembered of a run.
+    pub fn of(&self, run: &RunName, uid: &str) -> Memory {
+        let memories = lock(&self.memories);
+        let remembered = memories.get(run).filter(|(of, _)| of == uid);
+        remembered.map(|(_, memory)| memory.clone()).unwrap_or_default()
     }
 
     /// Remembers. To be called before anything is sent: what is not remembered counts as possibly done by somebody.
-    pub fn keep(&self, uid: &str, memory: &Memory) {
-        lock(&self.memories).insert(uid.to_owned(), memory.clone());
+    pub fn keep(&self, run: &RunName, uid: &str, memory: &Memory) {
+        lock(&self.memories).insert(run.clone(), (uid.to_owned(), memory.clone()));
     }
 
-    /// A ballot as the watch saw it. Only a hint which votes there may be: they are read live before anything is done.
-    pub fn saw(&self, namespace: &str, ballot: &Approval) {
-        if self.has_ended(&ballot.spec.request.run_uid) {
-            return;
+    /// A ballot as the watch saw it; the run that is to be woken, if there is one. Only a hint which votes there may be:
+    /// they are read live before anything is done. So nothing is kept of a ballot that nobody has marked, nor of one
+    /// whose run is not active: ballots stay for years.
+    pub fn saw(&self, ballot: &Approval) -> Option<RunName> {
+        let request = &ballot.spec.request;
+        let run = RunName { namespace: ballot.namespace()?, name: request.run.clone() };
+        if lock(&self.memories).get(&run).is_none_or(|(uid, _)| *uid != request.run_uid) {
+            return None;
         }
-        let key = (namespace.to_owned(), ballot.spec.request.run.clone());
-        let name = ballot.metadata.name.clone().unwrap_or_default();
-        lock(&self.ballots).entry(key).or_default().insert(name, ballot.clone());
-    }
-
-    /// The ballots of a run that the watch has seen.
-    pub fn ballots(&self, namespace: &str, run: &str) -> Vec<Approval> {
-        let key = (namespace.to_owned(), run.to_owned());
-        lock(&self.ballots).get(&key).map(|ballots| ballots.values().cloned().collect()).unwrap_or_default()
-    }
-
-    /// Forgets a run that has ended, but for its having ended.
-    pub fn forget(&self, uid: &str, namespace: &str, run: &str) {
-        {
-            let mut ended = lock(&self.ended);
-            ended.push_back(uid.to_owned());
-            if ended.len() > ENDED {
-                ended.pop_front();
-            }
+        let marks = ballot.annotations();
+        if marks.contains_key(APPROVE_ANNOTATION) || marks.contains_key(DENY_ANNOTATION) {
+            lock(&self.voted).entry(run.clone()).or_default().insert(ballot.name_any(), ballot.clone());
         }
-        lock(&self.memories).remove(uid);
-        lock(&self.ballots).remove(&(namespace.to_owned(), run.to_owned()));
+        Some(run)
     }
 
-    /// Whether a run has ended, by uid. The watch may still show it as active: without its memory its records would be
-    /// made once more, to find that they are there.
-    pub fn has_ended(&self, uid: &str) -> bool {
-        lock(&self.ended).iter().any(|ended| ended == uid)
+    /// The marked ballots of a run that the watch has seen.
+    pub fn votes(&self, run: &RunName) -> Vec<Approval> {
+        lock(&self.voted).get(run).map(|ballots| ballots.values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Forgets a run that has left the watch. Not earlier: until then a pass may still begin with the run as it was
+    /// before its end, and would do again what it does not remember.
+    pub fn forget(&self, run: &RunName) {
+        lock(&self.memories).remove(run);
+        lock(&self.voted).remove(run);
+    }
+
+    /// Forgets every run but these.
+    pub fn forget_all_but(&self, active: &HashSet<RunName>) {
+        lock(&self.memories).retain(|run, _| active.contains(run));
+        lock(&self.voted).retain(|run, _| active.contains(run));
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn run() -> RunName {
+        RunName { namespace: "shop".to_owned(), name: "r".to_owned() }
+    }
+
+    fn ballot(uid: &str, annotations: serde_json::Value) -> Approval {
+        let at = "2026-11-22T03:00:00.000000Z";
+        serde_json::from_value(json!({"apiVersion": "firstaid.dev/v1alpha1", "kind": "Approval",
+            "metadata": {"name": "r-1", "namespace": "shop", "annotations": annotations},
+            "spec": {"request": {"run": "r", "runUID": uid, "runbook": "b", "gate": "g", "role": "sre", "plan": "0.1",
+                "planHash": "", "code": "1234", "shownCode": "1234", "requester": "alice", "summary": "s", "effects": [],
+                "reason": "Required", "issuedAt": at, "expiresAt": at}}}))
+        .unwrap()
+    }
+
+    #[test]
+    fn only_votes_on_active_runs_are_kept() {
+        let recall = Recall::default();
+        let voted = json!({"approve": "1234 why"});
+        assert_eq!(recall.saw(&ballot("u1", voted.clone())), None, "the run is not active");
+        assert_eq!(recall.votes(&run()), []);
+        recall.keep(&run(), "u1", &Memory::default());
+        assert_eq!(recall.saw(&ballot("u0", voted.clone())), None, "of an earlier run of that name");
+        assert_eq!(recall.saw(&ballot("u1", json!({}))), Some(run()));
+        assert_eq!(recall.votes(&run()), [], "nobody voted");
+        assert_eq!(recall.saw(&ballot("u1", voted)), Some(run()));
+        assert_eq!(recall.votes(&run()).len(), 1);
+        recall.forget_all_but(&HashSet::from([run()]));
+        assert_eq!(recall.votes(&run()).len(), 1);
+        recall.forget_all_but(&HashSet::new());
+        assert_eq!(recall.votes(&run()), []);
+    }
+
+    #[test]
+    fn a_run_does_not_inherit_the_memory_of_another_one_of_its_name() {
+        let recall = Recall::default();
+        let memory = Memory { first_seen: Some(jiff::Timestamp::UNIX_EPOCH), ..Memory::default() };
+        recall.keep(&run(), "u1", &memory);
+        assert_eq!(recall.of(&run(), "u1").first_seen, memory.first_seen);
+        assert_eq!(recall.of(&run(), "u2").first_seen, None);
+        recall.forget(&run());
+        assert_eq!(recall.of(&run(), "u1").first_seen, None);
+    }
 }

@@ -9,7 +9,7 @@ use kube::Client;
 use kube::runtime::controller::{Action, Config, Controller};
 use serde_json::json;
 
-use super::{Context, PassError, again, apis, watch};
+use super::{Context, PassError, apis, note, watch};
 use crate::action::Seen;
 use crate::api::condition::{self, cut, kind};
 use crate::api::{Runbook, RunbookStatus};
@@ -20,6 +20,9 @@ use crate::plan::{self, Memory, Rehearsal, World};
 const AGAIN: Duration = Duration::from_secs(15 * 60);
 /// One that would not work, sooner: somebody is mending it.
 const AGAIN_STALLED: Duration = Duration::from_secs(30);
+
+/// After an error of the API server's.
+const AGAIN_AFTER_ERROR: Duration = Duration::from_secs(1);
 
 /// Rehearses every runbook of these namespaces until the future resolves.
 pub async fn drive(
@@ -42,6 +45,12 @@ pub async fn drive(
             }
         })
         .await;
+}
+
+/// After an error: again soon.
+fn again(runbook: Arc<Runbook>, error: &PassError, context: Arc<Context>) -> Action {
+    note(runbook.as_ref(), error, &context);
+    Action::requeue(AGAIN_AFTER_ERROR)
 }
 
 async fn reconcile(runbook: Arc<Runbook>, context: Arc<Context>) -> Result<Action, PassError> {

@@ -5,7 +5,7 @@ use kube::api::{DynamicObject, Patch, PatchParams};
 
 use super::kinds::UnknownKind;
 use super::{CallError, Performer, timely};
-use crate::action::{Answer, Effect};
+use crate::action::{Answer, Effect, ObjectRef, version_of};
 use crate::api::FIELD_MANAGER;
 use crate::plan::Reply;
 
@@ -32,10 +32,23 @@ impl Performer {
             Ok(_) => Answer::Yes,
             Err(error) => match error.code() {
                 Some(403) => Answer::Forbidden(error.message()),
+                Some(409 | 422) if self.has_changed(namespace, service_account, effect).await => Answer::Unreadable(
+                    format!("{} was changed by somebody else while its change was tried", effect.target.display()),
+                ),
                 Some(400 | 404 | 405 | 413 | 422) => Answer::No(error.message()),
                 _ => Answer::Unreadable(error.message()),
             },
         }
+    }
+
+    /// Whether the target is no longer as it was when the effect was made. Its tests fail then with the same status as a
+    /// change that is invalid, and say nothing of the change.
+    async fn has_changed(&self, namespace: &str, service_account: &str, effect: &Effect) -> bool {
+        let target = &effect.target;
+        let object =
+            ObjectRef { api_version: target.api_version.clone(), kind: target.kind.clone(), name: target.name.clone() };
+        let Answer::Object(now) = self.object(namespace, service_account, &object).await else { return true };
+        now.is_none_or(|now| version_of(&now).resource_version != effect.seen.resource_version)
     }
 
     async fn patch(

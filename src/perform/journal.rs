@@ -1,5 +1,8 @@
 //! The journal: reading it live, and writing it on condition that nobody else has; and what a rehearsal found.
 
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
@@ -51,18 +54,46 @@ impl Performer {
     }
 }
 
-/// The run and its ballots, live. None where the run is gone.
+/// The run and the ballots of its plans, live. None where the run is gone.
+///
+/// The run as the caller knows it only says which ballots to read in the same breath: those of plans that it does not
+/// know yet are read after it, so that no vote on any plan is missed. Ballots are read by their names: a list would be
+/// answered from the API server's cache, after etcd has confirmed that nothing is missing there, which it is asked ten
+/// times a second. Where there is no plan yet they are listed, to learn which names an older run has taken.
 ///
 /// # Errors
 /// [`CallError`] where they could not be read.
 pub async fn read_journal(
     client: &Client,
-    namespace: &str,
-    name: &str,
+    known: &RunbookRun,
 ) -> Result<Option<(RunbookRun, Vec<Approval>)>, CallError> {
+    let namespace = known.metadata.namespace.as_deref().unwrap_or_default();
+    let name = known.metadata.name.as_deref().unwrap_or_default();
     let runs = Api::<RunbookRun>::namespaced(client.clone(), namespace);
     let approvals = Api::<Approval>::namespaced(client.clone(), namespace);
-    let of_run = ListParams::default().labels(&format!("{RUN_LABEL}={name}"));
-    let (run, ballots) = tokio::join!(timely(runs.get_opt(name)), timely(approvals.list(&of_run)));
-    Ok(run?.zip(Some(ballots?.items)))
+    let expected = ballots_of(known);
+    let (run, ballots) = tokio::join!(timely(runs.get_opt(name)), async {
+        if expected.is_empty() {
+            let of_run = ListParams::default().labels(&format!("{RUN_LABEL}={name}"));
+            return timely(approvals.list(&of_run)).await.map(|list| list.items);
+        }
+        read_ballots(&approvals, &expected).await
+    });
+    let (Some(run), mut ballots) = (run?, ballots?) else { return Ok(None) };
+    let newer: BTreeSet<&str> = ballots_of(&run).difference(&expected).copied().collect();
+    ballots.retain(|ballot| ballot.metadata.name.as_deref().is_none_or(|name| !newer.contains(name)));
+    ballots.extend(read_ballots(&approvals, &newer).await?);
+    Ok(Some((run, ballots)))
+}
+
+/// The names of all ballots of a run's plans.
+fn ballots_of(run: &RunbookRun) -> BTreeSet<&str> {
+    let plans = run.status.iter().flat_map(|status| status.plans.values());
+    plans.flat_map(|plan| plan.ballots.iter().map(|slot| slot.name.as_str())).collect()
+}
+
+/// Those of them that are there.
+async fn read_ballots(approvals: &Api<Approval>, names: &BTreeSet<&str>) -> Result<Vec<Approval>, CallError> {
+    let found = join_all(names.iter().map(|name| timely(approvals.get_opt(name)))).await;
+    found.into_iter().filter_map(Result::transpose).collect()
 }

@@ -99,22 +99,14 @@ pub(super) fn read(ballot: &Approval) -> Mark {
     })
 }
 
-/// The names of a new plan's ballots: counted over the run; a name that an older run of this name has taken is skipped.
+/// The names of a new plan's ballots: counted on from the highest number that this run, or an older one of its name, has
+/// taken.
 pub(super) fn slots(run: &RunbookRun, gate: &Gate, taken: &[&str]) -> Vec<Slot> {
+    let numbers =
+        taken.iter().filter_map(|taken| taken.strip_prefix(name(run))?.strip_prefix('-')?.parse::<u32>().ok());
+    let first = numbers.max().map_or(1, |highest| highest.saturating_add(1));
     let roles = gate.requires.iter().flat_map(|r| (0..r.count.max(1)).map(|_| r.role.clone()));
-    let mut number = 0;
-    roles
-        .map(|role| {
-            let name = loop {
-                number += 1;
-                let name = format!("{}-{number}", name(run));
-                if !taken.contains(&name.as_str()) {
-                    break name;
-                }
-            };
-            Slot { name, role }
-        })
-        .collect()
+    roles.zip(first..).map(|(role, number)| Slot { name: format!("{}-{number}", name(run)), role }).collect()
 }
 
 /// An empty ballot.

@@ -12,6 +12,7 @@ mod chain;
 mod check;
 mod crash;
 mod disable;
+mod dry_run;
 mod guards;
 mod journal;
 mod path;

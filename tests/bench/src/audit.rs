@@ -23,6 +23,7 @@ pub struct Call {
     namespace: String,
     name: String,
     dry_run: bool,
+    refused: bool,
     received: Timestamp,
     answered: Timestamp,
 }
@@ -42,6 +43,7 @@ impl Call {
             namespace: text("/objectRef/namespace"),
             name: text("/objectRef/name"),
             dry_run: text("/requestURI").contains("dryRun="),
+            refused: event.pointer("/responseStatus/code").and_then(Value::as_u64).is_some_and(|code| code >= 400),
             received: time("/requestReceivedTimestamp")?,
             answered: time("/stageTimestamp")?,
         })
@@ -76,14 +78,18 @@ impl Audit {
         Ok(Self(calls))
     }
 
-    /// The operator's writes for a run: each as `verb resource`, in the order of time.
-    pub fn writes(&self, run: &str) -> Vec<String> {
+    /// The operator's writes for a run: each as `verb resource`, in the order of time, and how many of them wrote. What
+    /// the API server refused, because somebody else was quicker, wrote nothing.
+    pub fn writes(&self, run: &str) -> (Vec<String>, usize) {
         let of_run = |call: &&Call| {
             call.is_write()
                 && call.namespace == Actor::Operator.namespace()
                 && (call.name == run || call.name.starts_with(&format!("{run}-")))
         };
-        self.0.iter().filter(of_run).map(|call| format!("{} {}", call.verb, call.resource)).collect()
+        let calls: Vec<&Call> = self.0.iter().filter(of_run).collect();
+        let word =
+            |call: &&Call| format!("{} {}{}", call.verb, call.resource, if call.refused { " (refused)" } else { "" });
+        (calls.iter().map(word).collect(), calls.iter().filter(|call| !call.refused).count())
     }
 
     /// The operator's writes that were for no run of these.

@@ -21,6 +21,9 @@ use crate::town::{Actor, client};
 /// The run that the safe floor reads live each time. It has a journal like any other.
 pub const SHARED_RUN: &str = "shared";
 
+/// A controller may change a new target between the look and the act: then the floor, too, looks and acts once more.
+const TRIES: usize = 3;
+
 /// Starts a floor, and returns when it watches.
 pub fn start(actor: Actor, kubeconfig: PathBuf) -> Result<()> {
     let (ready, is_ready) = mpsc::channel();
@@ -47,10 +50,16 @@ async fn run(actor: Actor, kubeconfig: PathBuf, ready: &mpsc::Sender<()>) -> Res
         if !approved {
             continue;
         }
-        let done = match actor {
-            Actor::Raw => bare(&me, namespace, &ballot).await,
-            Actor::Safe | Actor::Operator => safe(&me, &acting, namespace, &ballot).await,
-        };
+        let mut done = Ok(());
+        for _ in 0..TRIES {
+            done = match actor {
+                Actor::Raw => bare(&me, namespace, &ballot).await,
+                Actor::Safe | Actor::Operator => safe(&me, &acting, namespace, &ballot).await,
+            };
+            if done.is_ok() {
+                break;
+            }
+        }
         if let Err(error) = done {
             eprintln!("the {} failed at {}: {error:#}", actor.title(), ballot.spec.request.run);
         }

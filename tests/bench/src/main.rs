@@ -112,14 +112,14 @@ async fn measure(args: &Args, town: &mut Town) -> Result<()> {
         town.restart_operator()?;
         resident.push((format!("started with {stored} finished runs stored"), settled(town).await?));
     }
-    println!("\nresident memory of the operator, MB            now     most");
+    println!("\nresident memory of the operator, MB              now     most  of it data");
     for (when, memory) in &resident {
-        println!("  {when:<42}{:>8.1}{:>9.1}", memory.now, memory.most);
+        println!("  {when:<42}{:>8.1}{:>9.1}{:>12.1}", memory.now, memory.most, memory.own);
         report.goal(format!("under 25 MB resident, {when}"), 25.0, memory.now);
     }
     let figures: Vec<_> = resident
         .iter()
-        .map(|(when, m)| json!({"when": when, "nowMB": round(m.now), "mostMB": round(m.most)}))
+        .map(|(when, m)| json!({"when": when, "nowMB": round(m.now), "mostMB": round(m.most), "dataMB": round(m.own)}))
         .collect();
     report.note("resident", json!(figures));
     let path = report.finish()?;

@@ -9,13 +9,15 @@ pub struct Resident {
     pub now: f64,
     /// The most since its start.
     pub most: f64,
+    /// Of that now, its own data; the rest are pages of the program file, which the kernel may drop and read again.
+    pub own: f64,
 }
 
 /// What `/proc/PID/status` says. Only Linux has it.
 pub fn of(pid: u32) -> Result<Resident> {
     let path = format!("/proc/{pid}/status");
     let status = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-    Ok(Resident { now: field(&status, "VmRSS:")?, most: field(&status, "VmHWM:")? })
+    Ok(Resident { now: field(&status, "VmRSS:")?, most: field(&status, "VmHWM:")?, own: field(&status, "RssAnon:")? })
 }
 
 fn field(status: &str, name: &str) -> Result<f64> {

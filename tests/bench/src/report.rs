@@ -159,9 +159,9 @@ impl Report {
         let mut shapes: BTreeMap<String, usize> = BTreeMap::new();
         let mut most = 0;
         for lap in laps.iter().filter(|lap| lap.actor == Actor::Operator) {
-            let writes = audit.writes(&lap.name);
-            most = most.max(writes.len());
-            *shapes.entry(format!("{}: {}", writes.len(), writes.join(", "))).or_default() += 1;
+            let (writes, written) = audit.writes(&lap.name);
+            most = most.max(written);
+            *shapes.entry(format!("{written}: {}", writes.join(", "))).or_default() += 1;
         }
         println!(
             "\noperator's writes in a gated one-action run, {} (no SubjectAccessReviews, dry runs, Events, leases)",

@@ -1,0 +1,121 @@
+//! What wakes a run: that it was made or changed, that it has left the watch, or that one of its ballots was marked.
+
+use std::sync::Arc;
+
+use futures::stream::{self, BoxStream, Stream, StreamExt, select, select_all};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::{WatchStreamExt, utils::Backoff};
+use kube::{Api, Client};
+
+use super::recall::RunName;
+use super::{Context, apis, watch};
+use crate::api::{Approval, RunbookRun};
+
+/// The active runs, as the watch has them. Every entry is old by nature: whatever matters is read live.
+#[derive(Clone)]
+pub(super) struct ActiveRuns(Vec<Store<RunbookRun>>);
+
+impl ActiveRuns {
+    /// The run, if it is active.
+    pub fn get(&self, run: &RunName) -> Option<Arc<RunbookRun>> {
+        let reference = ObjectRef::new(&run.name).within(&run.namespace);
+        self.0.iter().find_map(|store| store.get(&reference))
+    }
+
+    fn names(&self) -> Vec<RunName> {
+        self.0.iter().flat_map(Store::state).map(|run| RunName::of(&run)).collect()
+    }
+}
+
+/// The wakes of all runs of these namespaces, and the active runs. A vote goes first.
+pub(super) fn wakes(
+    client: &Client,
+    namespaces: &[String],
+    context: &Arc<Context>,
+) -> (ActiveRuns, impl Stream<Item = RunName> + Send + 'static) {
+    let apis_of_runs = apis::<RunbookRun>(client, namespaces);
+    let (stores, writers): (Vec<_>, Vec<_>) = apis_of_runs.iter().map(|_| reflector::store::<RunbookRun>()).unzip();
+    let active = ActiveRuns(stores);
+    let by_runs: Vec<BoxStream<'static, RunName>> = apis_of_runs
+        .into_iter()
+        .zip(writers)
+        .map(|(runs, writer)| {
+            // Memory follows the active runs: the API server sends no others.
+            let runs = watcher(runs, watch().fields("status.finished!=true")).backoff(Pause::default());
+            by_runs(reflector::reflector(writer, runs), active.clone(), Arc::clone(context)).boxed()
+        })
+        .collect();
+    let by_ballots =
+        apis::<Approval>(client, namespaces).into_iter().map(|api| by_ballots(api, Arc::clone(context)).boxed());
+    let wakes = select(select_all(by_ballots), select_all(by_runs));
+    (active, wakes)
+}
+
+/// Each run that was made or changed, or has left the watch; after each list, all of them.
+fn by_runs(
+    events: impl Stream<Item = watcher::Result<Event<RunbookRun>>> + Send,
+    active: ActiveRuns,
+    context: Arc<Context>,
+) -> impl Stream<Item = RunName> + Send {
+    events.flat_map(move |event| {
+        stream::iter(match event {
+            Ok(Event::Apply(run) | Event::Delete(run)) => vec![RunName::of(&run)],
+            // Only now they can be found in the store. What ended while nobody watched is told by its absence.
+            Ok(Event::InitDone) => {
+                let names = active.names();
+                context.recall.forget_all_but(&names.iter().cloned().collect());
+                names
+            }
+            Ok(Event::Init | Event::InitApply(_)) => Vec::new(),
+            Err(error) => {
+                tracing::debug!(%error, "the watch on runs is made anew");
+                Vec::new()
+            }
+        })
+    })
+}
+
+/// The run of each ballot that was made or changed.
+fn by_ballots(ballots: Api<Approval>, context: Arc<Context>) -> impl Stream<Item = RunName> + Send {
+    watcher(ballots, watch()).backoff(Pause::default()).filter_map(move |event| {
+        std::future::ready(match event {
+            Ok(Event::Apply(ballot) | Event::InitApply(ballot)) => context.recall.saw(&ballot),
+            Ok(Event::Delete(_) | Event::Init | Event::InitDone) => None,
+            Err(error) => {
+                tracing::debug!(%error, "the watch on ballots is made anew");
+                None
+            }
+        })
+    })
+}
+
+/// Between two tries to watch. kube's own goes up to 30 s, which is long when people wait for a vote to count.
+struct Pause(std::time::Duration);
+
+impl Pause {
+    const FIRST: std::time::Duration = std::time::Duration::from_millis(100);
+    const LONGEST: std::time::Duration = std::time::Duration::from_secs(2);
+}
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(Self::FIRST)
+    }
+}
+
+impl Iterator for Pause {
+    type Item = std::time::Duration;
+
+    fn next(&mut self) -> Option<std::time::Duration> {
+        let this_time = self.0;
+        self.0 = (this_time * 2).min(Self::LONGEST);
+        Some(this_time)
+    }
+}
+
+impl Backoff for Pause {
+    fn reset(&mut self) {
+        *self = Self::default();
+    }
+}

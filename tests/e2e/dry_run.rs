@@ -1,0 +1,67 @@
+//! The dry run of a change, by which a plan learns whether the API server would accept it.
+
+use anyhow::{Context, Result, ensure};
+use firstaid::action::{Answer, Change, Effect, Query};
+use firstaid::api::run::Target;
+use firstaid::perform::Performer;
+use kube::Config;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::{Map, Value, json};
+
+use crate::town::{Leg, Town, text};
+
+const RUNBOOK: &str = "
+apiVersion: firstaid.dev/v1alpha1
+kind: Runbook
+metadata: {name: room}
+spec:
+  summary: More pods of checkout
+  steps:
+  - {name: scale-out, gate: None, scale: {target: {kind: Deployment, name: checkout}, by: 1}}
+";
+
+/// Replicas of checkout, on the object as read.
+fn replicas(town: &Town, object: &Value, wanted: Value) -> Query {
+    let target = Target {
+        api_version: "apps/v1".into(),
+        kind: "Deployment".into(),
+        namespace: town.namespace.clone(),
+        name: "checkout".into(),
+        uid: text(object, "/metadata/uid").to_owned(),
+    };
+    let change = Change { path: "/spec/replicas".into(), old: Some(json!(4)), new: Some(wanted) };
+    Query::DryRun(Box::new(Effect::new(&target, object, "run/uid/scale-out/1", &[change], Map::new(), Map::new())))
+}
+
+/// Controllers annotate a new Deployment, so its plan may be made on an object that changes a moment later. The tests of
+/// the patch fail then, with the same status as a change that is invalid.
+#[test]
+fn what_a_rival_changed_in_between_is_tried_again_and_what_is_invalid_is_refused() -> Result<()> {
+    let mut town = Town::open(Leg::Stamping, "dry-run")?;
+    town.runbook(RUNBOOK)?;
+    town.kill_operator()?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let kubeconfig = Kubeconfig::read_from(town.sandbox.kubeconfig("operator"))?;
+    runtime
+        .block_on(async {
+            let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+            let performer = Performer::new(config, "firstaid-system", &town.namespace)?;
+            let object = town.get("deployment", "checkout")?;
+            let asked = replicas(&town, &object, json!(5));
+            let answer = performer.look(&town.namespace, "firstaid", &asked).await;
+            ensure!(answer == Answer::Yes, "{answer:?}");
+
+            let token = "firstaid.dev/last-action=another/uid/step/1";
+            town.kubectl("root", &["annotate", "deployment", "checkout", token])?.ok()?;
+            let answer = performer.look(&town.namespace, "firstaid", &asked).await;
+            let Answer::Unreadable(why) = &answer else { anyhow::bail!("{answer:?}") };
+            ensure!(why == "Deployment/checkout was changed by somebody else while its change was tried", "{why}");
+
+            let object = town.get("deployment", "checkout")?;
+            let answer = performer.look(&town.namespace, "firstaid", &replicas(&town, &object, json!(-1))).await;
+            let Answer::No(why) = &answer else { anyhow::bail!("{answer:?}") };
+            ensure!(why.contains("must be greater than or equal to 0"), "{why}");
+            Ok(())
+        })
+        .context("the dry run of a change")
+}
