@@ -42,9 +42,6 @@ pub enum PassError {
         /// What came back.
         error: CallError,
     },
-    /// A record is there with another content.
-    #[error("{0}")]
-    Record(#[from] crate::record::RecordError),
     /// The planner asked and asked. A mistake of ours: it would never end.
     #[error("no decision after {0} turns; last: {1}")]
     Endless(usize, String),
@@ -55,7 +52,6 @@ impl PassError {
     pub fn category(&self) -> &'static str {
         match self {
             Self::Call { .. } => "call",
-            Self::Record(_) => "record",
             Self::Endless(..) => "endless",
         }
     }

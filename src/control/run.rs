@@ -14,7 +14,7 @@ use crate::action::{Answer, Query, Seen};
 use crate::api::{Approval, RunbookRun};
 use crate::perform::{self, Journalled, read_journal};
 use crate::plan::{self, Decision, Memory, World};
-use crate::record;
+use crate::record::{self, RecordError};
 
 /// More turns than any pass needs.
 const MOST_TURNS: usize = 256;
@@ -154,8 +154,18 @@ impl<'a> Pass<'a> {
                 self.world.memory.answered(&token, reply);
             }
             Decision::Record(record) => {
-                record::create(performer.client(), &record).await?;
-                self.world.memory.recorded.extend(record.metadata.name.clone());
+                self.world.memory.disputed = None;
+                match record::create(performer.client(), &record).await {
+                    Ok(()) => self.world.memory.recorded.extend(record.metadata.name.clone()),
+                    Err(RecordError::Call(error)) => {
+                        return Err(PassError::Call { doing: "making a record", error });
+                    }
+                    Err(differs @ RecordError::Differs { .. }) => {
+                        tracing::error!(run = %self.name.name, namespace = %self.name.namespace, %differs, "a record is disputed");
+                        self.context.metrics.error("record");
+                        self.world.memory.disputed = Some((differs.to_string(), perform::now()));
+                    }
+                }
             }
             Decision::Mark { record, state } => {
                 let marked = record::mark(performer.client(), &self.name.namespace, &record, state).await;

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
+use super::intent::Act;
 use super::journal;
 use super::memory::{Reply, Sent};
 use super::pass::{Flow, Pass, either};
-use super::settle::Act;
 use super::{Decision, GATE_LOOK, LATE_COPIES, RETRY, SOON, ballot};
 use crate::action::{self, Answer, Effect, Obstacle, Query, token_of, version_of};
 use crate::api::run::{Phase, Result, SeenVersion, Verified};

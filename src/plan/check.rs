@@ -1,8 +1,9 @@
 //! Checks: an object is judged, nothing is changed.
 
+use super::intent::Act;
 use super::pass::{Flow, Pass};
 use super::segment::later;
-use super::settle::{Act, pause};
+use super::settle::pause;
 use super::{Decision, SOON, journal};
 use crate::action::{self, Obstacle, Verdict};
 use crate::api::Step;

@@ -1,9 +1,9 @@
 //! Gates: counting votes, and what people are told while a gate is closed.
 
+use super::intent::Act;
 use super::journal::{self, Segment};
 use super::pass::{Flow, Pass, either};
 use super::segment::{BALLOTS_RAN_OUT, later};
-use super::settle::Act;
 use super::{Decision, GATE_LOOK, Retirement, ballot};
 use crate::action::{self, Answer, Query};
 use crate::api::approval::{Approval, BallotState};

@@ -23,6 +23,7 @@ mod check;
 mod finish;
 mod freeze;
 mod gate;
+mod intent;
 mod journal;
 mod memory;
 mod pass;

@@ -5,8 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::act::Attempt;
 use super::freeze::{Frozen, freeze};
+use super::intent::Act;
 use super::journal::{self, Segment, StepState};
-use super::settle::Act;
 use super::{Decision, GATE_LOOK, World, ballot, expression};
 use crate::action::{self, Answer, Obstacle, Query};
 use crate::api::condition::cut;

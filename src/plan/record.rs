@@ -4,10 +4,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::ObjectMeta;
 
 use super::freeze::Frozen;
-use super::{ballot, digest, journal, settle};
+use super::pass::{Flow, Pass};
+use super::{Decision, GATE_LOOK, ballot, digest, intent, journal};
 use crate::api::action_record::{ActionRecord, ActionRecordSpec, ActionRecordStatus, RecordKind, RecordState};
 use crate::api::condition::cut;
-use crate::api::run::{Outcome, Result, Verified};
+use crate::api::run::{Outcome, Phase, Result, Verified};
 use crate::api::{INCIDENT_LABEL, RUN_LABEL, RUNBOOK_LABEL, RunbookRun, RunbookRunStatus, SCHEMA_VERSION};
 
 /// The name of a record: `<run>-<5 of uid>-<step>-<attempt>`.
@@ -36,7 +37,7 @@ pub(super) fn build(run: &RunbookRun, status: &RunbookRunStatus, frozen: &Frozen
     let (outcome, settled) = (entry.outcome.as_ref()?, entry.settled.as_ref()?);
     let (step, attempt) = key.rsplit_once('.')?;
     let attempt: i32 = attempt.parse().ok()?;
-    let planned = settle::planned_of(status, step, attempt, &outcome.plan)?;
+    let planned = intent::planned_of(status, step, attempt, &outcome.plan)?;
     let voters: Vec<String> = outcome.approvals.iter().map(|vote| format!("{} as {}", vote.by, vote.role)).collect();
     let original = journal::undone(step);
     let spec = ActionRecordSpec {
@@ -126,9 +127,48 @@ fn is_label(text: &str) -> bool {
         && text.ends_with(|c: char| c.is_ascii_alphanumeric())
 }
 
-impl super::pass::Pass<'_> {
+impl Pass<'_> {
+    /// First of all, whatever is settled gets its record. Where that cannot be, nothing more is done.
+    pub fn records(&mut self) -> Flow<()> {
+        let draft = self.draft.clone();
+        for (key, outcome, settled) in journal::settled(&draft) {
+            if !self.world.memory.recorded.contains(&settled.record)
+                && let Some(record) = build(self.run, &draft, &self.frozen, key)
+            {
+                self.heed_dispute(&settled.record)?;
+                return Err(Decision::Record(Box::new(record)));
+            }
+            if let Some((original, state)) = self.mark_of(key, outcome, settled)
+                && !self.world.memory.recorded.contains(&mark(&original, state))
+            {
+                return Err(Decision::Mark { record: original, state });
+            }
+        }
+        Ok(())
+    }
+
+    /// Another record is in the place of ours: people are told, and it is tried again, but not too soon.
+    fn heed_dispute(&mut self, record: &str) -> Flow<()> {
+        let Some((why, found)) = self.world.memory.disputed.clone() else { return Ok(()) };
+        if self.world.now >= found + GATE_LOOK {
+            return Ok(());
+        }
+        let (progress, namespace) = (self.draft.progress.clone(), self.namespace().to_owned());
+        let text = format!("a person: {why}; evidence is never overwritten, and nothing more is done until it is away");
+        self.say(
+            Phase::NeedsHuman,
+            &progress,
+            &text,
+            vec![
+                format!("kubectl get arec -n {namespace} {record} -o yaml"),
+                format!("kubectl delete arec -n {namespace} {record}"),
+            ],
+        );
+        Err(self.wait_until(found + GATE_LOOK))
+    }
+
     /// What an undo's record says about the record of what it undid.
-    pub fn mark_of(
+    fn mark_of(
         &self,
         key: &str,
         outcome: &Outcome,

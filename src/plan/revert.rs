@@ -3,10 +3,10 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::act::Attempt;
+use super::intent::{Act, planned_of};
 use super::journal::{self, StepState};
 use super::pass::{Flow, Pass};
 use super::segment::dry_run;
-use super::settle::{Act, planned_of};
 use super::{Decision, finish};
 use crate::action::{self, Done, Obstacle, reason};
 use crate::api::condition::cut;

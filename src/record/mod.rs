@@ -14,9 +14,7 @@ use crate::plan::hash_of;
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// Something else is there under its name. Evidence is never overwritten: a person must look.
-    #[error(
-        "record {name} is there with another content ({found} instead of {wanted}): look at it with kubectl get arec -n {namespace} {name} -o yaml"
-    )]
+    #[error("record {name} in {namespace} is there with another content ({found} instead of {wanted})")]
     Differs {
         /// Its name.
         name: String,

@@ -8,6 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 use firstaid_sandbox::{Operator, Options, Output, Sandbox, poll};
 use serde_json::{Value, json};
 
+use crate::read::Reader;
+
 /// How long anything that should happen may take on a busy machine.
 pub const WITHIN: Duration = Duration::from_secs(90);
 
@@ -42,6 +44,7 @@ pub struct Town {
     pub sandbox: &'static Sandbox,
     pub namespace: String,
     pub operator: Option<Operator>,
+    reader: Reader,
 }
 
 impl Town {
@@ -71,7 +74,8 @@ impl Town {
         static NUMBER: AtomicUsize = AtomicUsize::new(1);
         let namespace = format!("{name}-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         sandbox.join_namespace(&namespace)?;
-        Ok(Self { leg, sandbox, namespace, operator: None })
+        let reader = Reader::new(&sandbox.kubeconfig("root"))?;
+        Ok(Self { leg, sandbox, namespace, operator: None, reader })
     }
 
     /// Starts the operator, or starts it again after a kill.
@@ -147,15 +151,16 @@ impl Town {
 
     /// An object as JSON.
     pub fn get(&self, kind: &str, name: &str) -> Result<Value> {
+        if let Some(read) = self.reader.get(&self.namespace, kind, name) {
+            return read;
+        }
         let text = self.kubectl("root", &["get", kind, name, "-o", "json"])?.ok()?;
         Ok(serde_json::from_str(&text)?)
     }
 
     /// All objects of a kind.
     pub fn list(&self, kind: &str) -> Result<Vec<Value>> {
-        let text = self.kubectl("root", &["get", kind, "-o", "json"])?.ok()?;
-        let list: Value = serde_json::from_str(&text)?;
-        Ok(list.get("items").and_then(Value::as_array).cloned().unwrap_or_default())
+        self.reader.list(&self.namespace, kind)
     }
 
     /// Waits until a run is in a phase. A final phase that is another one fails at once.

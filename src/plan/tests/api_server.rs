@@ -179,6 +179,11 @@ impl Cluster {
     pub(super) fn record(&mut self, record: ActionRecord) {
         let name = record.metadata.name.clone().unwrap();
         assert_eq!(plan::hash_of(&record.spec), record.spec.hash, "the hash of {name} is not that of its content");
+        self.memory.disputed = None;
+        if self.record_in_the_way {
+            self.memory.disputed = Some((format!("record {name} is there with another content"), self.now));
+            return;
+        }
         match self.records.get(&name) {
             Some(there) => assert_eq!(there.spec, record.spec, "a repeat of {name} differs"),
             None => {

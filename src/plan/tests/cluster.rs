@@ -43,6 +43,8 @@ pub struct Cluster {
     pub memory: Memory,
     pub stamps: bool,
     pub brake: Answer,
+    /// Somebody put a record of their own in the place of each of ours.
+    pub record_in_the_way: bool,
     pub guards: Answer,
     pub access: Answer,
     pub holder: Answer,
@@ -134,6 +136,7 @@ impl Cluster {
             memory: Memory::default(),
             stamps: true,
             brake: Answer::Brake(None),
+            record_in_the_way: false,
             guards: Answer::Yes,
             access: Answer::Yes,
             holder: Answer::No("it has ended".to_owned()),

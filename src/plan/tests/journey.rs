@@ -41,6 +41,24 @@ fn without_a_gate_nobody_is_asked() {
 }
 
 #[test]
+fn where_another_record_is_in_the_way_people_are_told_and_nothing_more_is_done() {
+    let mut c = Cluster::new(json!([]), json!([scale("out", "None", 10), scale("back", "None", 6)]));
+    c.record_in_the_way = true;
+    c.until_phase(Phase::NeedsHuman);
+    c.seconds_later(30);
+    assert_eq!(
+        c.waiting_on(),
+        "a person: record shed-1-runui-out-1 is there with another content; evidence is never overwritten, and nothing \
+         more is done until it is away"
+    );
+    assert_eq!(c.status().next_commands[0], "kubectl get arec -n shop shed-1-runui-out-1 -o yaml");
+    assert_eq!((c.replicas("checkout"), c.records.len()), (10, 0), "the second step is not begun");
+    c.record_in_the_way = false;
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
+    assert_eq!((c.replicas("checkout"), c.records.len()), (6, 2));
+}
+
+#[test]
 fn it_passes_through_verifying_while_pods_are_not_ready() {
     let mut c = Cluster::ungated();
     c.healthy = false;
