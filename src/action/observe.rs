@@ -162,6 +162,11 @@ impl Seen {
         self.0.push((query, answer));
     }
 
+    /// Forgets the answers to these, so that they are asked again.
+    pub fn forget(&mut self, queries: &[Query]) {
+        self.0.retain(|(query, _)| !queries.contains(query));
+    }
+
     /// Forgets everything: after a write, what was seen before it is old.
     pub fn clear(&mut self) {
         self.0.clear();

@@ -94,45 +94,55 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<Runbook>> {
         .collect()
 }
 
-/// What the namespace needs, for each ServiceAccount that the runbooks name.
+/// What the namespace needs: each ServiceAccount that the runbooks name, with leave for the operator to act as it, and
+/// for each runbook the rights of its steps. A Role for each runbook, since applying a Role replaces its rules: what is
+/// printed for one runbook must take nothing from another that joined before.
 fn manifests(args: &OnboardArgs, runbooks: &[Runbook]) -> Vec<Value> {
-    let mut needed: BTreeMap<&str, BTreeSet<Right>> = BTreeMap::new();
-    for runbook in runbooks {
-        let account = needed.entry(&runbook.spec.service_account_name).or_default();
-        account.extend(runbook.spec.steps.iter().flat_map(|step| rights(&step.action)));
-    }
-    needed.into_iter().flat_map(|(account, rights)| for_account(args, account, &rights)).collect()
+    let accounts: BTreeSet<&str> = runbooks.iter().map(|runbook| runbook.spec.service_account_name.as_str()).collect();
+    let of_accounts = accounts.into_iter().flat_map(|account| for_account(args, account));
+    of_accounts.chain(runbooks.iter().flat_map(|runbook| for_runbook(args, runbook))).collect()
 }
 
-fn for_account(args: &OnboardArgs, account: &str, rights: &BTreeSet<Right>) -> Vec<Value> {
-    let namespace = &args.namespace;
-    let meta = |name: &str| json!({"name": name, "namespace": namespace});
-    let binding = |name: &str, subject: Value| {
-        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": meta(name),
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name}, "subjects": [subject]})
-    };
-    let role = |name: &str, rules: Vec<Value>| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": meta(name), "rules": rules});
-    let (does, acts) = (format!("{account}-runbooks"), format!("{account}-operator-acts-as"));
-    let operator =
-        json!({"kind": "ServiceAccount", "name": args.operator_service_account, "namespace": args.operator_namespace});
+fn for_account(args: &OnboardArgs, account: &str) -> Vec<Value> {
     let grant = match args.impersonation {
         Impersonation::Legacy => {
-            vec![
-                json!({"apiGroups": [""], "resources": ["serviceaccounts"], "resourceNames": [account], "verbs": ["impersonate"]}),
-            ]
+            json!({"apiGroups": [""], "resources": ["serviceaccounts"], "resourceNames": [account],
+            "verbs": ["impersonate"]})
         }
-        Impersonation::Constrained => {
-            let identity = json!({"apiGroups": ["authentication.k8s.io"], "resources": ["serviceaccounts"], "resourceNames": [account],
-                "verbs": ["impersonate:serviceaccount"]});
-            std::iter::once(identity).chain(rules(rights, "impersonate-on:serviceaccount:")).collect()
-        }
+        Impersonation::Constrained => json!({"apiGroups": ["authentication.k8s.io"], "resources": ["serviceaccounts"],
+            "resourceNames": [account], "verbs": ["impersonate:serviceaccount"]}),
     };
+    let identity = json!({"apiVersion": "v1", "kind": "ServiceAccount",
+        "metadata": {"name": account, "namespace": args.namespace}, "automountServiceAccountToken": false});
+    let leave = granted(args, &format!("{account}-operator-acts-as"), &[grant], &operator(args));
+    std::iter::once(identity).chain(leave).collect()
+}
+
+fn for_runbook(args: &OnboardArgs, runbook: &Runbook) -> Vec<Value> {
+    let rights: BTreeSet<Right> = runbook.spec.steps.iter().flat_map(|step| rights(&step.action)).collect();
+    let name = runbook.metadata.name.as_deref().unwrap_or_default();
+    let account =
+        json!({"kind": "ServiceAccount", "name": runbook.spec.service_account_name, "namespace": args.namespace});
+    let mut all = granted(args, &format!("runbook-{name}"), &rules(&rights, ""), &account);
+    if args.impersonation == Impersonation::Constrained {
+        // The same once more, for what the operator may do in the account's name.
+        let rules = rules(&rights, "impersonate-on:serviceaccount:");
+        all.extend(granted(args, &format!("runbook-{name}-operator"), &rules, &operator(args)));
+    }
+    all
+}
+
+fn operator(args: &OnboardArgs) -> Value {
+    json!({"kind": "ServiceAccount", "name": args.operator_service_account, "namespace": args.operator_namespace})
+}
+
+/// A Role and its binding.
+fn granted(args: &OnboardArgs, name: &str, rules: &[Value], subject: &Value) -> Vec<Value> {
+    let metadata = json!({"name": name, "namespace": args.namespace});
     vec![
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta(account), "automountServiceAccountToken": false}),
-        role(&does, rules(rights, "")),
-        binding(&does, json!({"kind": "ServiceAccount", "name": account, "namespace": namespace})),
-        role(&acts, grant),
-        binding(&acts, operator),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": rules}),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata,
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name}, "subjects": [subject]}),
     ]
 }
 
@@ -180,11 +190,17 @@ mod tests {
             {"name": "c", "check": {"object": {"kind": "StatefulSet", "name": "${params.x}"}, "that": "true"}}]}})).unwrap()
     }
 
+    /// The rules of a Role that is printed.
+    fn rules_of(manifests: &[Value], role: &str) -> Value {
+        let found = manifests.iter().find(|m| m["kind"] == "Role" && m["metadata"]["name"] == role);
+        found.unwrap_or_else(|| panic!("no Role {role} in {manifests:#?}"))["rules"].clone()
+    }
+
     #[test]
     fn exactly_what_the_steps_need() {
         let manifests = manifests(&args(Impersonation::Legacy), &[runbook()]);
         assert_eq!(
-            manifests[1]["rules"],
+            rules_of(&manifests, "runbook-r"),
             json!([
                 {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["flags"], "verbs": ["get", "patch"]},
                 {"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": ["checkout"], "verbs": ["get", "patch"]},
@@ -193,19 +209,40 @@ mod tests {
             ])
         );
         assert_eq!(
-            manifests[3]["rules"],
+            rules_of(&manifests, "firstaid-operator-acts-as"),
             json!([{"apiGroups": [""], "resources": ["serviceaccounts"], "resourceNames": ["firstaid"], "verbs": ["impersonate"]}])
         );
+        assert_eq!(manifests.len(), 5, "and nothing else: {manifests:#?}");
     }
 
     #[test]
     fn constrained_impersonation_grants_the_same_and_no_more() {
         let manifests = manifests(&args(Impersonation::Constrained), &[runbook()]);
-        let rules = manifests[3]["rules"].as_array().unwrap();
-        assert_eq!(rules.len(), 5);
         assert_eq!(
-            rules[2]["verbs"],
+            rules_of(&manifests, "firstaid-operator-acts-as"),
+            json!([{"apiGroups": ["authentication.k8s.io"], "resources": ["serviceaccounts"], "resourceNames": ["firstaid"],
+                "verbs": ["impersonate:serviceaccount"]}])
+        );
+        let rules = rules_of(&manifests, "runbook-r-operator");
+        assert_eq!(rules.as_array().unwrap().len(), 4);
+        assert_eq!(
+            rules[1]["verbs"],
             json!(["impersonate-on:serviceaccount:get", "impersonate-on:serviceaccount:patch"])
         );
+    }
+
+    #[test]
+    fn what_is_printed_for_one_runbook_takes_nothing_from_another() {
+        let mut second = runbook();
+        second.metadata.name = Some("s".to_owned());
+        second.spec.steps.truncate(1);
+        let one_by_one = [runbook(), second.clone()].map(|r| manifests(&args(Impersonation::Constrained), &[r]));
+        let roles = |manifests: &[Value]| {
+            let roles = manifests.iter().filter(|m| m["kind"] == "Role");
+            roles.map(|m| (m["metadata"]["name"].to_string(), m["rules"].to_string())).collect::<BTreeMap<_, _>>()
+        };
+        let mut applied = roles(&one_by_one[0]);
+        applied.extend(roles(&one_by_one[1]));
+        assert_eq!(applied, roles(&manifests(&args(Impersonation::Constrained), &[runbook(), second])));
     }
 }

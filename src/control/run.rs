@@ -18,12 +18,15 @@ use crate::record::{self, RecordError};
 
 /// More turns than any pass needs.
 const MOST_TURNS: usize = 256;
-/// Runs that are driven at the same time.
-const AT_ONCE: usize = 16;
+/// Runs that are driven at the same time. A pass mostly waits for the API server: when that is slow, many of them do, and
+/// a vote must not queue behind them.
+const AT_ONCE: usize = 64;
 /// After an error: again soon, and never later than this.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Somebody else wrote the journal first: its next reading is awaited so long.
-const STALE: Duration = Duration::from_millis(50);
+/// The run and the brake as they were longer ago than this are read once more before an act.
+const OLD: Duration = Duration::from_secs(1);
+/// How often, at most: where the API server is so slow that they are always old, the act is sent all the same.
+const MOST_RENEWALS: usize = 2;
 
 /// Drives every run of these namespaces until the future resolves.
 pub async fn drive(
@@ -86,6 +89,10 @@ struct Pass<'a> {
     run: RunbookRun,
     ballots: Vec<Approval>,
     world: World,
+    /// When the run and the brake were last asked for.
+    asked: Instant,
+    /// How often they were asked for once more before an act.
+    renewals: usize,
 }
 
 impl<'a> Pass<'a> {
@@ -95,7 +102,9 @@ impl<'a> Pass<'a> {
         let memory = context.recall.of(name, &uid);
         let memory = Memory { first_seen: memory.first_seen.or(Some(now)), ..memory };
         let world = World { now, seen: Seen::default(), memory, operator: context.operator.clone() };
-        let pass = Self { ballots: context.recall.votes(name), run: run.clone(), context, name, uid, world };
+        let ballots = context.recall.votes(name);
+        let (asked, renewals) = (Instant::now(), 0);
+        let pass = Self { ballots, run: run.clone(), context, name, uid, world, asked, renewals };
         pass.remember();
         pass
     }
@@ -103,6 +112,12 @@ impl<'a> Pass<'a> {
     /// Whatever happens to this pass, the next one knows.
     fn remember(&self) {
         self.context.recall.keep(self.name, &self.uid, &self.world.memory);
+    }
+
+    /// Whether the answers on which an act rests are so old (another one of the same look took long) that a person may have
+    /// said stop since.
+    fn stop_may_have_come(&self) -> bool {
+        self.asked.elapsed() > OLD && self.renewals < MOST_RENEWALS
     }
 
     /// Does the one thing. `Some(action)` ends the pass.
@@ -129,7 +144,11 @@ impl<'a> Pass<'a> {
                         }
                         self.run = *stored;
                     }
-                    Ok(Journalled::Stale) => return Ok(Some(Next::After(STALE))),
+                    // The watch lags behind, or somebody else wrote: the pass goes on from the run as it is now.
+                    Ok(Journalled::Stale) => {
+                        self.world.seen.clear();
+                        return self.look(vec![Query::Journal]).await;
+                    }
                     Err(error) => return Err(PassError::Call { doing: "writing the journal", error }),
                 }
             }
@@ -142,6 +161,11 @@ impl<'a> Pass<'a> {
                 for result in join_all(retirements.iter().map(|r| performer.retire(&self.name.namespace, r))).await {
                     result.map_err(|error| PassError::Call { doing: "closing a ballot", error })?;
                 }
+            }
+            Decision::Act(_) if self.stop_may_have_come() => {
+                self.renewals += 1;
+                self.world.seen.forget(&[Query::Journal, Query::Brake]);
+                return Ok(None);
             }
             Decision::Act(effect) => {
                 let token = effect.token.clone();
@@ -183,6 +207,9 @@ impl<'a> Pass<'a> {
     async fn look(&mut self, queries: Vec<Query>) -> Result<Option<Next>, PassError> {
         let performer = &self.context.performer;
         let service_account = self.service_account();
+        if queries.contains(&Query::Journal) {
+            self.asked = Instant::now();
+        }
         let live = async {
             if queries.contains(&Query::Journal) {
                 Some(read_journal(performer.client(), &self.run).await)

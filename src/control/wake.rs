@@ -1,6 +1,7 @@
 //! What wakes a run: that it was made or changed, that it has left the watch, or that one of its ballots was marked.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::stream::{self, BoxStream, Stream, StreamExt, select, select_all};
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -28,7 +29,7 @@ impl ActiveRuns {
     }
 }
 
-/// The wakes of all runs of these namespaces, and the active runs. A vote goes first.
+/// The wakes of all runs of these namespaces, and the active runs.
 pub(super) fn wakes(
     client: &Client,
     namespaces: &[String],
@@ -90,32 +91,56 @@ fn by_ballots(ballots: Api<Approval>, context: Arc<Context>) -> impl Stream<Item
     })
 }
 
-/// Between two tries to watch. kube's own goes up to 30 s, which is long when people wait for a vote to count.
-struct Pause(std::time::Duration);
+/// Between two tries to watch. kube's own goes up to 30 s, which is long when people wait for a vote to count. And it
+/// begins anew with the beginning of each list, so that one that is refused for ever would be tried at the shortest pause
+/// for ever: this one begins anew when there was no error for a while.
+struct Pause {
+    next: Duration,
+    last_error: Option<Instant>,
+}
 
 impl Pause {
-    const FIRST: std::time::Duration = std::time::Duration::from_millis(100);
-    const LONGEST: std::time::Duration = std::time::Duration::from_secs(2);
+    const FIRST: Duration = Duration::from_millis(100);
+    const LONGEST: Duration = Duration::from_secs(2);
+    const CALM: Duration = Duration::from_secs(10);
 }
 
 impl Default for Pause {
     fn default() -> Self {
-        Self(Self::FIRST)
+        Self { next: Self::FIRST, last_error: None }
     }
 }
 
 impl Iterator for Pause {
-    type Item = std::time::Duration;
+    type Item = Duration;
 
-    fn next(&mut self) -> Option<std::time::Duration> {
-        let this_time = self.0;
-        self.0 = (this_time * 2).min(Self::LONGEST);
+    fn next(&mut self) -> Option<Duration> {
+        if self.last_error.replace(Instant::now()).is_some_and(|last| last.elapsed() > Self::CALM) {
+            self.next = Self::FIRST;
+        }
+        let this_time = self.next;
+        self.next = (this_time * 2).min(Self::LONGEST);
         Some(this_time)
     }
 }
 
 impl Backoff for Pause {
-    fn reset(&mut self) {
-        *self = Self::default();
+    fn reset(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_is_refused_for_ever_is_not_tried_for_ever_at_the_shortest_pause() {
+        let mut pause = Pause::default();
+        let pauses: Vec<u128> = (0..7)
+            .map(|_| {
+                pause.reset();
+                pause.next().unwrap().as_millis()
+            })
+            .collect();
+        assert_eq!(pauses, [100, 200, 400, 800, 1600, 2000, 2000]);
     }
 }

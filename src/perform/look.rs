@@ -7,7 +7,7 @@ use kube::Api;
 use kube::api::{DynamicObject, ListParams, PostParams, VersionMatch};
 
 use super::kinds::UnknownKind;
-use super::{CallError, Performer, timely};
+use super::{CallError, DEADLINE, Performer, timely};
 use crate::action::{Answer, AutoscalerFacts, ObjectRef, Query};
 use crate::api::{Person, Runbook, RunbookRun};
 
@@ -31,9 +31,11 @@ impl Performer {
             Query::DryRun(effect) => self.dry_run(namespace, service_account, effect).await,
             Query::Access { voter, role, runbook } => self.access(namespace, voter, role, runbook).await,
             Query::Brake => self.brake().await,
-            Query::Guards => match self.guard.proof().await {
-                Ok(()) => Answer::Yes,
-                Err(why) => Answer::No(why),
+            // The deadline is for the wait behind others, too: whoever waits long would act on what was read long ago.
+            Query::Guards => match tokio::time::timeout(DEADLINE, self.guard.proof()).await {
+                Ok(Ok(())) => Answer::Yes,
+                Ok(Err(why)) => Answer::No(why),
+                Err(_) => Answer::No(CallError::Deadline.to_string()),
             },
             Query::Holder { run, uid } => self.holder(namespace, run, uid).await,
         }

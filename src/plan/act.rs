@@ -50,6 +50,7 @@ impl Pass<'_> {
                 return decision.map(Attempt::Decided);
             }
         };
+        self.check_another_of_us(step, &object)?;
         if self.certainty(act, &object) == Certainty::Unclear {
             return self.ask_a_person(act).map(Attempt::Decided);
         }
@@ -211,6 +212,20 @@ impl Pass<'_> {
         let (progress, commands) = (self.progress(act.step), self.target_commands(act));
         self.say(self.draft.phase, &progress, &text, commands);
         Err(self.wait_until(over.min(self.world.now + GATE_LOOK)))
+    }
+
+    /// Where the target bears a token of this run that the journal, as read, knows no outcome of, another operator drives
+    /// this run too, and the journal was read before it wrote. What this process remembers is old then: it looks again.
+    fn check_another_of_us(&mut self, step: &Step, object: &Value) -> Flow<()> {
+        let of_this_run = format!("{}/{}/", self.name(), ballot::uid(self.run));
+        let theirs = token_of(object).filter(|token| token.starts_with(&of_this_run));
+        if theirs.is_none_or(|token| self.is_of_an_earlier_step(token)) {
+            return Ok(());
+        }
+        let (progress, abort) = (self.progress(step), self.abort_command());
+        let text = "the journal: another operator has acted for this run, and has not yet said what came of it";
+        self.say(self.draft.phase, &progress, text, vec![abort]);
+        Err(self.wait(RETRY))
     }
 
     fn is_same_object(&self, act: &Act<'_>) -> bool {

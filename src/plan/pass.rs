@@ -24,6 +24,20 @@ pub(super) struct Pass<'a> {
     pub draft: RunbookRunStatus,
 }
 
+/// What the sentence begins with that tells of trouble with the API server.
+const TROUBLE: &str = "the API server: ";
+
+/// Whether people have been told already. Trouble that is worded otherwise at each try (a port, a time of day) is told
+/// once: each telling is a write, after which it is tried again at once.
+fn says_nothing_new(told: Option<&RunbookRunStatus>, draft: &RunbookRunStatus) -> bool {
+    told.is_some_and(|told| {
+        told == draft
+            || (told.waiting_on.starts_with(TROUBLE)
+                && draft.waiting_on.starts_with(TROUBLE)
+                && *told == RunbookRunStatus { waiting_on: told.waiting_on.clone(), ..draft.clone() })
+    })
+}
+
 /// A decision, or one that came early.
 pub(super) type Flow<T = Decision> = Result<T, Decision>;
 
@@ -83,8 +97,8 @@ impl<'a> Pass<'a> {
     /// The runbook cannot be read: people are told, and it is tried again.
     fn cannot_take_up(run: &RunbookRun, world: &World, why: &str) -> Decision {
         let mut draft = run.status.clone().unwrap_or_default();
-        draft.waiting_on = cut(&format!("the API server: {why}; it is tried again"), 1024);
-        if run.status.as_ref() == Some(&draft) {
+        draft.waiting_on = cut(&format!("{TROUBLE}{why}; it is tried again"), 1024);
+        if says_nothing_new(run.status.as_ref(), &draft) {
             Decision::Wait { until: Some(world.now + super::RETRY), holding: None }
         } else {
             Decision::Write(Box::new(draft))
@@ -274,7 +288,7 @@ impl<'a> Pass<'a> {
 
     /// Writes the draft if it says anything new, else waits.
     pub fn wait_until(&self, until: Timestamp) -> Decision {
-        if self.run.status.as_ref() == Some(&self.draft) {
+        if says_nothing_new(self.run.status.as_ref(), &self.draft) {
             Decision::Wait { until: Some(until), holding: None }
         } else {
             Decision::Write(Box::new(self.draft.clone()))
@@ -309,7 +323,7 @@ impl<'a> Pass<'a> {
                 let progress = self.progress(step);
                 let phase = self.draft.phase;
                 let abort = self.abort_command();
-                self.say(phase, &progress, &format!("the API server: {why}; it is tried again"), vec![abort]);
+                self.say(phase, &progress, &format!("{TROUBLE}{why}; it is tried again"), vec![abort]);
                 Err(self.wait(super::RETRY))
             }
         }

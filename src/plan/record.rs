@@ -8,7 +8,7 @@ use super::pass::{Flow, Pass};
 use super::{Decision, GATE_LOOK, ballot, digest, intent, journal};
 use crate::api::action_record::{ActionRecord, ActionRecordSpec, ActionRecordStatus, RecordKind, RecordState};
 use crate::api::condition::cut;
-use crate::api::run::{Outcome, Phase, Result, Verified};
+use crate::api::run::{Outcome, Result, Verified};
 use crate::api::{INCIDENT_LABEL, RUN_LABEL, RUNBOOK_LABEL, RunbookRun, RunbookRunStatus, SCHEMA_VERSION};
 
 /// The name of a record: `<run>-<5 of uid>-<step>-<attempt>`.
@@ -154,16 +154,10 @@ impl Pass<'_> {
             return Ok(());
         }
         let (progress, namespace) = (self.draft.progress.clone(), self.namespace().to_owned());
-        let text = format!("a person: {why}; evidence is never overwritten, and nothing more is done until it is away");
-        self.say(
-            Phase::NeedsHuman,
-            &progress,
-            &text,
-            vec![
-                format!("kubectl get arec -n {namespace} {record} -o yaml"),
-                format!("kubectl delete arec -n {namespace} {record}"),
-            ],
-        );
+        // Not NeedsHuman: that phase asks for a word about an act, and this is none.
+        let text = format!("a cluster administrator: {why}; evidence is never overwritten, and nothing more is done");
+        let look = format!("kubectl get arec -n {namespace} {record} -o yaml");
+        self.say(self.draft.phase, &progress, &text, vec![look]);
         Err(self.wait_until(found + GATE_LOOK))
     }
 

@@ -6,7 +6,7 @@ use kube::{Api, Client};
 use serde_json::json;
 
 use crate::api::action_record::RecordState;
-use crate::api::{ActionRecord, FIELD_MANAGER};
+use crate::api::{ActionRecord, ActionRecordSpec, FIELD_MANAGER};
 use crate::perform::{CallError, timely};
 use crate::plan::hash_of;
 
@@ -42,9 +42,11 @@ pub async fn create(client: &Client, record: &ActionRecord) -> Result<(), Record
     match timely(records.create(&params, record)).await {
         Ok(_) => Ok(()),
         Err(error) if error.code() == Some(409) => {
-            let found = timely(records.get(name)).await?;
-            let (found, wanted) = (hash_of(&found.spec), hash_of(&record.spec));
-            if found == wanted {
+            let there = timely(records.get(name)).await?.spec;
+            // The hash is from the journal, and stays what it was when a later version words a record otherwise.
+            let same_entry = |spec: &ActionRecordSpec| (spec.run_uid.clone(), spec.hash.clone());
+            let (found, wanted) = (hash_of(&there), hash_of(&record.spec));
+            if found == wanted || same_entry(&there) == same_entry(&record.spec) {
                 return Ok(());
             }
             Err(RecordError::Differs { name: name.to_owned(), namespace: namespace.to_owned(), found, wanted })

@@ -446,8 +446,10 @@ fn the_account_and_its_rights(town: &Town) -> Result<()> {
     failed(town, "no-account", &missing)?;
     touch(town, "good", "no-account")?;
     stalled(town, "good", "PermissionMissing", &missing)?;
-    let binding = town.kubectl("root", &["get", "rolebinding", "firstaid-runbooks", "-o", "name"])?.ok()?;
-    town.kubectl("root", &["delete", binding.trim()])?.ok()?;
+    let bindings = town.kubectl("root", &["get", "rolebinding", "-o", "name"])?.ok()?;
+    for binding in bindings.lines().filter(|binding| binding.contains("/runbook-")) {
+        town.kubectl("root", &["delete", binding])?.ok()?;
+    }
     town.start("good", "neither")?;
     failed(town, "neither", &missing)?;
 

@@ -157,3 +157,18 @@ fn nothing_is_taken_back_where_the_cluster_stamps() -> Result<()> {
 fn nothing_is_taken_back_with_the_rules_of_an_older_cluster() -> Result<()> {
     nothing_is_taken_back(Leg::Plain)
 }
+
+#[test]
+fn a_namespace_that_holds_evidence_stays_until_a_copy_is_kept() -> Result<()> {
+    let town = Town::empty(Leg::Stamping, "evidence")?;
+    let label = |value: &str| {
+        let label = format!("firstaid.dev/evidence={value}");
+        town.kubectl("root", &["label", "ns", &town.namespace, &label, "--overwrite"])?.ok()
+    };
+    let delete = ["delete", "ns", &town.namespace, "--wait=false"];
+    label("held")?;
+    refused(&town, "root", &delete, "holds first-aid records; keep a copy of them (kubectl get rbr,apv,arec -n")?;
+    label("exported")?;
+    town.kubectl("root", &delete)?.ok()?;
+    Ok(())
+}

@@ -41,7 +41,7 @@ fn every_kind_with_a_size_is_scaled_and_seen_to_be_ready() -> Result<()> {
         .concat(),
     )?;
 
-    let granted = town.get("role", "firstaid-runbooks")?;
+    let granted = town.get("role", "runbook-kitchen")?;
     let kitchens = json!({"apiGroups": ["test.example"], "resources": ["kitchens"], "resourceNames": ["main"], "verbs": ["get", "patch"]});
     assert!(granted.pointer("/rules").and_then(Value::as_array).context("rules")?.contains(&kitchens), "{granted:#}");
 

@@ -44,13 +44,14 @@ fn without_a_gate_nobody_is_asked() {
 fn where_another_record_is_in_the_way_people_are_told_and_nothing_more_is_done() {
     let mut c = Cluster::new(json!([]), json!([scale("out", "None", 10), scale("back", "None", 6)]));
     c.record_in_the_way = true;
-    c.until_phase(Phase::NeedsHuman);
+    c.until(|c| c.waiting_on().starts_with("a cluster administrator"));
     c.seconds_later(30);
     assert_eq!(
         c.waiting_on(),
-        "a person: record shed-1-runui-out-1 is there with another content; evidence is never overwritten, and nothing \
-         more is done until it is away"
+        "a cluster administrator: record shed-1-runui-out-1 is there with another content; evidence is never \
+         overwritten, and nothing more is done"
     );
+    assert_ne!(c.phase(), Phase::NeedsHuman, "there is no act to settle");
     assert_eq!(c.status().next_commands[0], "kubectl get arec -n shop shed-1-runui-out-1 -o yaml");
     assert_eq!((c.replicas("checkout"), c.records.len()), (10, 0), "the second step is not begun");
     c.record_in_the_way = false;
@@ -209,7 +210,11 @@ fn a_runbook_that_cannot_be_read_is_waited_for() {
     let mut c = Cluster::gated();
     let there = std::mem::replace(&mut c.runbook, Answer::Unreadable("no answer within 10 s".to_owned()));
     c.seconds_later(3);
-    assert_eq!(c.waiting_on(), "the API server: could not read the runbook: no answer within 10 s; it is tried again");
+    let told = "the API server: could not read the runbook: no answer within 10 s; it is tried again";
+    assert_eq!(c.waiting_on(), told);
+    c.runbook = Answer::Unreadable("connection reset by 10.0.0.1:40012".to_owned());
+    c.seconds_later(3);
+    assert_eq!(c.waiting_on(), told, "each telling is a write: trouble is told once, however it is worded");
     c.runbook = there;
     c.until_phase(Phase::Waiting);
 }
