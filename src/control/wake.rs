@@ -115,9 +115,10 @@ impl Iterator for Pause {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        if self.last_error.replace(Instant::now()).is_some_and(|last| last.elapsed() > Self::CALM) {
+        if self.last_error.is_some_and(|last| last.elapsed() > Self::CALM) {
             self.next = Self::FIRST;
         }
+        self.last_error = Some(Instant::now());
         let this_time = self.next;
         self.next = (this_time * 2).min(Self::LONGEST);
         Some(this_time)
