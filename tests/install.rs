@@ -1,5 +1,6 @@
 //! The way from an empty cluster to a first run, as the chart's notes tell it: helm install, onboard, the runbooks, a run;
 //! then helm upgrade, and helm uninstall, which leaves the evidence.
+#![allow(clippy::indexing_slicing)]
 
 use std::path::Path;
 use std::process::Command;

@@ -1,5 +1,6 @@
 //! The kinds as the API server gets them: the committed files are those that the types give, every field is explained and
 //! bounded, and nothing in them gives a message that nobody understands.
+#![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 use std::sync::LazyLock;

@@ -1,4 +1,5 @@
 //! Which folder may know what, as `src/lib.rs` draws it: what decides is pure, and the door to the world is narrow.
+#![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 

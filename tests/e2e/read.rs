@@ -1,5 +1,6 @@
 //! Reading objects in this process. Tests look again and again while they wait; a kubectl for each look would be most of
 //! what the machine does.
+#![allow(clippy::disallowed_types)]
 
 use std::path::Path;
 use std::sync::OnceLock;
