@@ -102,9 +102,6 @@ pub(super) fn void(
     seen: &Seen,
 ) -> Result<Option<String>, Obstacle> {
     let live = seen.object(&object(disable))?;
-    if let Some(why) = other_object(&planned.target, live) {
-        return Ok(Some(why));
-    }
     let now = find(disable, live)?.flag;
     let held = Some(&now) == planned.before.get("flag") || Some(&now) == planned.after.get("flag");
     Ok((!held).then(|| format!("flag {} was changed since it was planned", disable.flag)))

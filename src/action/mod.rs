@@ -186,6 +186,12 @@ pub fn void(
     planned: &PlannedStep,
     seen: &Seen,
 ) -> Result<Option<String>, Obstacle> {
+    if action.changes()
+        && let Some(reference) = object_of(action)
+        && let Some(why) = observe::other_object(&planned.target, seen.object(&reference)?)
+    {
+        return Ok(Some(why));
+    }
     match action {
         Action::Scale(scale) => scale::void(scale, context, planned, seen),
         Action::Restart(restart) => restart::void(restart, context, planned, seen),

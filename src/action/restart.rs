@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::observe::{other_object, target_of, text, version_of};
+use super::observe::{target_of, text, version_of};
 use super::{
     Change, Context, Effect, ObjectRef, Obstacle, Prospect, Query, Seen, Verdict, evidence, fields, pointer_token,
     reason, refused,
@@ -78,9 +78,6 @@ pub(super) fn void(
     seen: &Seen,
 ) -> Result<Option<String>, Obstacle> {
     let object = seen.object(&ObjectRef::of(&restart.target)?)?;
-    if let Some(why) = other_object(&planned.target, object) {
-        return Ok(Some(why));
-    }
     let same = planned.holds.facts.get("template").and_then(Value::as_str) == Some(template_digest(object).as_str());
     Ok((!same).then(|| format!("the pod template of {} has changed since it was planned", planned.target.display())))
 }

@@ -99,9 +99,6 @@ pub(super) fn void(
 ) -> Result<Option<String>, Obstacle> {
     let reference = ObjectRef::of(&scale.target)?;
     let object = seen.object(&reference)?;
-    if let Some(why) = other_object(&planned.target, object) {
-        return Ok(Some(why));
-    }
     let now = replicas(object, &paths(&reference, seen)?.spec);
     let planned_from = typed::<Size>(&planned.before)?.replicas;
     let to = typed::<Size>(&planned.after)?.replicas;

@@ -120,7 +120,7 @@ impl<'a> Pass<'a> {
         self.asked.elapsed() > OLD && self.renewals < MOST_RENEWALS
     }
 
-    /// Does the one thing. `Some(action)` ends the pass.
+    /// Does the one thing. `Some(next)` ends the pass.
     async fn carry_out(&mut self, decision: Decision) -> Result<Option<Next>, PassError> {
         let performer = &self.context.performer;
         match decision {

@@ -185,17 +185,12 @@ pub(super) fn dry_run(effect: action::Effect, seen: &Seen) -> Result<(), Obstacl
     match seen.dry_run(&effect) {
         None => Err(Obstacle::Unseen(vec![Query::DryRun(Box::new(effect))])),
         Some(Answer::Yes) => Ok(()),
-        Some(Answer::Forbidden(message)) => Err(Obstacle::Refused {
-            reason: reason::PERMISSION_MISSING,
-            sentence: format!(
-                "the runbook's ServiceAccount may not change {name}: {message}; grant it with: firstaid onboard -n NAMESPACE --from ALL-ITS-RUNBOOKS | kubectl apply -f -"
-            ),
-        }),
+        Some(answer @ Answer::Forbidden(_)) => Err(action::obstacle(answer, &format!("change {name}"))),
         Some(Answer::No(message)) => Err(Obstacle::Refused {
             reason: reason::WRITE_REFUSED,
             sentence: format!("the API server would refuse the change of {name}: {message}"),
         }),
-        Some(other) => Err(Obstacle::Unreadable(format!("could not rehearse the change of {name}: {other:?}"))),
+        Some(other) => Err(action::obstacle(other, &format!("rehearse the change of {name}"))),
     }
 }
 

@@ -5,21 +5,11 @@ use firstaid::action::{Answer, Change, Effect, Query};
 use firstaid::api::run::Target;
 use firstaid::perform::Performer;
 use firstaid_sandbox::poll;
-use kube::Config;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Map, Value, json};
 
+use crate::read::config;
+use crate::runs::runbook;
 use crate::town::{Leg, Town, WITHIN, text};
-
-const RUNBOOK: &str = "
-apiVersion: firstaid.dev/v1alpha1
-kind: Runbook
-metadata: {name: room}
-spec:
-  summary: More pods of checkout
-  steps:
-  - {name: scale-out, gate: None, scale: {target: {kind: Deployment, name: checkout}, by: 1}}
-";
 
 /// Replicas of checkout, on the object as read.
 fn replicas(town: &Town, object: &Value, wanted: Value) -> Query {
@@ -31,7 +21,7 @@ fn replicas(town: &Town, object: &Value, wanted: Value) -> Query {
         uid: text(object, "/metadata/uid").to_owned(),
     };
     let change = Change { path: "/spec/replicas".into(), old: Some(json!(4)), new: Some(wanted) };
-    Query::DryRun(Box::new(Effect::new(&target, object, "run/uid/scale-out/1", &[change], Map::new(), Map::new())))
+    Query::DryRun(Box::new(Effect::new(&target, object, "run/uid/size/1", &[change], Map::new(), Map::new())))
 }
 
 /// Controllers annotate a new Deployment, so its plan may be made on an object that changes a moment later. The tests of
@@ -39,12 +29,14 @@ fn replicas(town: &Town, object: &Value, wanted: Value) -> Query {
 #[test]
 fn what_a_rival_changed_in_between_is_tried_again_and_what_is_invalid_is_refused() -> Result<()> {
     let mut town = Town::open(Leg::Stamping, "dry-run")?;
-    town.runbook(RUNBOOK)?;
+    town.runbook(&runbook(
+        "room",
+        &["name: size, gate: on-call, scale: {target: {kind: Deployment, name: checkout}, by: 1}"],
+    ))?;
     town.kill_operator()?;
     let runtime = tokio::runtime::Runtime::new()?;
     let performer = runtime.block_on(async {
-        let kubeconfig = Kubeconfig::read_from(town.sandbox.kubeconfig("operator"))?;
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        let config = config(&town.sandbox.kubeconfig("operator")).await?;
         anyhow::Ok(Performer::new(config, "firstaid-system", &town.namespace)?)
     })?;
     let ask = |query: &Query| runtime.block_on(performer.look(&town.namespace, "firstaid", query));

@@ -1,9 +1,12 @@
 //! The API server holds the operator to its own journal: with the operator's identity nothing that is written is taken
 //! back, however it is tried.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
+use firstaid::api::ActionRecord;
+use firstaid::record::{RecordError, create};
 use serde_json::json;
 
+use crate::read::client;
 use crate::refusal::refused;
 use crate::town::{Leg, Town, text};
 
@@ -170,5 +173,36 @@ fn a_namespace_that_holds_evidence_stays_until_a_copy_is_kept() -> Result<()> {
     refused(&town, "root", &delete, "holds first-aid records; keep a copy of them (kubectl get rbr,apv,arec -n")?;
     label("exported")?;
     town.kubectl("root", &delete)?.ok()?;
+    Ok(())
+}
+
+#[test]
+fn a_record_that_is_there_is_known_by_the_hash_in_the_journal_and_never_overwritten() -> Result<()> {
+    let mut town = Town::open(Leg::Stamping, "record")?;
+    town.runbook(RUNBOOK)?;
+    town.start("room", "done")?;
+    town.approved("done")?;
+    town.kill_operator()?;
+    let before = town.records("done")?;
+    let record: ActionRecord = serde_json::from_value(before.first().context("a record")?.clone())?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let client = runtime.block_on(client(&town.sandbox.kubeconfig("operator")))?;
+    let again = |change: &dyn Fn(&mut ActionRecord)| {
+        let mut again = ActionRecord { metadata: Default::default(), ..record.clone() };
+        again.metadata.name.clone_from(&record.metadata.name);
+        again.metadata.namespace.clone_from(&record.metadata.namespace);
+        change(&mut again);
+        runtime.block_on(create(&client, &again))
+    };
+    again(&|_| {})?;
+    again(&|record| record.spec.summary = "worded otherwise by a later version".to_owned())?;
+    let of_another_entry = again(&|record| {
+        record.spec.summary = "something else was done".to_owned();
+        record.spec.hash = "of another entry".to_owned();
+    });
+    let Err(RecordError::Differs { .. }) = of_another_entry else {
+        bail!("a record of another entry was taken for the one that is there")
+    };
+    ensure!(before == town.records("done")?, "a record was changed");
     Ok(())
 }

@@ -35,17 +35,24 @@ fn runtime() -> &'static Runtime {
     RUNTIME.get_or_init(|| Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime"))
 }
 
+/// What this kubeconfig says of the API server and of who asks.
+pub async fn config(kubeconfig: &Path) -> Result<Config> {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+    Ok(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)
+}
+
+/// Signs in with this kubeconfig.
+pub async fn client(kubeconfig: &Path) -> Result<Client> {
+    Ok(Client::try_from(config(kubeconfig).await?)?)
+}
+
 /// Reads as one person.
 pub struct Reader(Client);
 
 impl Reader {
     /// Signs in.
     pub fn new(kubeconfig: &Path) -> Result<Self> {
-        runtime().block_on(async {
-            let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
-            let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-            Ok(Self(Client::try_from(config)?))
-        })
+        runtime().block_on(client(kubeconfig)).map(Self)
     }
 
     /// An object; none where this kind is left to kubectl.

@@ -164,3 +164,17 @@ fn an_object_without_annotations_keeps_those_that_appear() {
     c.objects.get_mut("Deployment/checkout").unwrap()["metadata"].as_object_mut().unwrap().remove("annotations");
     assert_eq!(c.until_the_end(), Phase::Succeeded);
 }
+
+#[test]
+fn what_another_operator_did_for_this_run_is_waited_for() {
+    let mut c = Cluster::new(json!([]), json!([scale("out", "None", 10), scale("back", "None", 6)]));
+    // Its journal was not read yet: what this process remembers says that nothing was done.
+    c.objects.get_mut("Deployment/checkout").unwrap()["metadata"]["annotations"] =
+        json!({"firstaid.dev/last-action": "shed-1/run-uid/back/1"});
+    c.seconds_later(10);
+    assert_eq!(
+        c.waiting_on(),
+        "the journal: another operator has acted for this run, and has not yet said what came of it"
+    );
+    assert_eq!((c.sent, c.replicas("checkout")), (0, 4), "neither step is done a second time");
+}
