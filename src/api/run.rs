@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::condition::cut;
+use super::runbook::Gate;
 use super::{Condition, Person, schema};
 
 /// One execution of a runbook.
@@ -41,6 +42,7 @@ use super::{Condition, Person, schema};
     printcolumn = r#"{"name":"Runbook","type":"string","jsonPath":".spec.runbook"}"#,
     printcolumn = r#"{"name":"Incident","type":"string","jsonPath":".spec.incident"}"#,
     printcolumn = r#"{"name":"Asked-By","type":"string","priority":1,"jsonPath":".spec.requestedBy.username"}"#,
+    printcolumn = r#"{"name":"Ratified","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type==\"Ratified\")].status"}"#,
     printcolumn = r#"{"name":"In-Place","type":"integer","priority":1,"jsonPath":".status.inPlaceAtEnd"}"#,
     printcolumn = r#"{"name":"Message","type":"string","priority":1,"jsonPath":".status.message"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
@@ -130,7 +132,8 @@ pub struct RunbookRunStatus {
     /// The generation of the spec that this is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Finished` and `Succeeded`.
+    /// `Finished` and `Succeeded`; and `Ratified` where something was decided without a second person: False until
+    /// somebody else has ratified it on the ballot of `ratification`, and after it was disowned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -168,6 +171,10 @@ pub struct RunbookRunStatus {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 256))]
     pub steps: BTreeMap<String, StepJournal>,
+    /// Name of the ballot on which somebody else ratifies or disowns what was decided without a second person.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 80))]
+    pub ratification: String,
     /// Hash of the newest record of this run.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 80))]
@@ -191,6 +198,17 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 40))]
     pub gate: Option<String>,
+    /// The gate as it was when this was planned: the stricter of the runbook's and of what the platform asks at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Gate>,
+    /// What the platform asks at least, where that is more than the runbook asks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 256)))]
+    pub floors: Vec<String>,
+    /// Who may not approve it beside whoever asked: the author of what the runbook does, where the gate excludes them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub excluded: Option<String>,
     /// Names of the ballots that open the gate, with the role of each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
@@ -441,24 +459,67 @@ pub struct CountedVote {
     /// Who.
     #[schemars(length(max = 256))]
     pub by: String,
-    /// In which role.
+    /// In which role; none where the gate was broken.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 40))]
     pub role: String,
+    /// By which leave. Approver, where it is left out: as somebody else than whoever asked. Requester: the gate lets them.
+    /// Alone: nobody else had decided. BreakGlass: without the role.
+    #[serde(default, skip_serializing_if = "DecidedAs::is_approver")]
+    pub decided_as: DecidedAs,
     /// Why.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 1024))]
     pub why: String,
-    /// Name of the ballot.
+    /// Name of the ballot; none where the gate was broken.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 63))]
     pub ballot: String,
     /// Uid of the ballot.
-    #[serde(rename = "ballotUID")]
+    #[serde(default, rename = "ballotUID", skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 64))]
     pub ballot_uid: String,
     /// Id of the voter's credential, where the cluster stamps it.
     #[serde(default, rename = "credentialID", skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 512))]
     pub credential_id: String,
+}
+
+impl CountedVote {
+    /// `bob as sre`, and in capital letters what is out of the ordinary.
+    pub fn display(&self) -> String {
+        match self.decided_as {
+            DecidedAs::Approver => format!("{} as {}", self.by, self.role),
+            DecidedAs::Requester => format!("{} as {}, who asked for it", self.by, self.role),
+            DecidedAs::Alone => format!("{} as {}, ALONE", self.by, self.role),
+            DecidedAs::BreakGlass => format!("BREAK GLASS by {}", self.by),
+        }
+    }
+}
+
+/// By which leave somebody decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DecidedAs {
+    /// As somebody else than whoever asked for the run.
+    #[default]
+    Approver,
+    /// As whoever asked for the run, whom the gate lets approve.
+    Requester,
+    /// As whoever asked for the run, after nobody else had decided: somebody else ratifies it.
+    Alone,
+    /// Without the role: somebody else ratifies it.
+    BreakGlass,
+}
+
+impl DecidedAs {
+    fn is_approver(&self) -> bool {
+        *self == Self::Approver
+    }
+
+    /// Whether a second person has to ratify it.
+    pub fn needs_ratification(self) -> bool {
+        matches!(self, Self::Alone | Self::BreakGlass)
+    }
 }
 
 /// Whether an effect took hold, and its place in the chain of records. Written before the record is created, so that a

@@ -156,6 +156,13 @@ impl<'a> Pass<'a> {
                 for result in join_all(ballots.iter().map(|ballot| performer.issue(ballot))).await {
                     result.map_err(|error| PassError::Call { doing: "issuing a ballot", error })?;
                 }
+                self.world.memory.issued.extend(ballots.iter().filter_map(|ballot| ballot.metadata.name.clone()));
+            }
+            Decision::Admit(ballots) => {
+                let admitted = ballots.iter().map(|ballot| performer.admit_requester(&self.name.namespace, ballot));
+                for result in join_all(admitted).await {
+                    result.map_err(|error| PassError::Call { doing: "opening a ballot to whoever asked", error })?;
+                }
             }
             Decision::Retire(retirements) => {
                 for result in join_all(retirements.iter().map(|r| performer.retire(&self.name.namespace, r))).await {
