@@ -12,6 +12,7 @@ pub mod run;
 pub mod runbook;
 mod schema;
 pub mod step;
+pub mod vote;
 
 pub use action_record::{ActionRecord, ActionRecordSpec};
 pub use approval::{Approval, ApprovalSpec};

@@ -7,6 +7,7 @@ pub mod runbook;
 
 mod crash_point;
 mod recall;
+mod tell;
 mod turns;
 mod wake;
 

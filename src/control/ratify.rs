@@ -9,6 +9,7 @@ use kube::runtime::controller::{Action, Config, Controller};
 use kube::{Client, ResourceExt};
 
 use super::{Context, PassError, apis, note, watch};
+use crate::api::condition::kind;
 use crate::api::{APPROVE_ANNOTATION, Approval, DENY_ANNOTATION, LIVE_LABEL, LIVE_RATIFIES};
 use crate::perform::{self, Journalled};
 use crate::plan::{self, Retirement};
@@ -64,8 +65,14 @@ async fn reconcile(ballot: Arc<Approval>, context: Arc<Context>) -> Result<Actio
     };
     if let Some(status) = plan::ratified(&run, &ballot, perform::now()) {
         match context.performer.write_status(&run, status).await.map_err(failed("noting a ratification"))? {
-            Journalled::Stored(_) => {
-                tracing::info!(namespace, run = run.name_any(), ballot = name, "ratification noted")
+            Journalled::Stored(stored) => {
+                tracing::info!(namespace, run = run.name_any(), ballot = name, "ratification noted");
+                let noted = stored.status.into_iter().flat_map(|status| status.conditions);
+                if let Some(condition) = noted.into_iter().find(|c| c.kind == kind::RATIFIED) {
+                    let disowned = condition.status != "True";
+                    let reason = if disowned { "Disowned" } else { "Ratified" };
+                    context.performer.tell(&run, disowned, reason, &condition.message);
+                }
             }
             Journalled::Stale => return Ok(Action::requeue(Duration::ZERO)),
         }

@@ -7,8 +7,9 @@ use kube::api::ObjectMeta;
 use crate::api::approval::{Approval, ApprovalSpec, ApprovalStatus, BallotKind, BallotState, Request};
 use crate::api::condition::cut;
 use crate::api::identity::is_robot;
-use crate::api::run::{CountedVote, DecidedAs, Plan, Slot};
+use crate::api::run::{Plan, Slot};
 use crate::api::runbook::{Gate, ReasonRule, SelfApproval};
+use crate::api::vote::{CountedVote, DecidedAs};
 use crate::api::{
     APPROVE_ANNOTATION, BREAKGLASS_ANNOTATION, BREAKGLASS_BY_ANNOTATION, BY_ANNOTATION, DENY_ANNOTATION, LIVE_COMPARED,
     LIVE_LABEL, Person, RUN_LABEL, RUNBOOK_LABEL, RunbookRun,

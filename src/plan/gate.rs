@@ -7,8 +7,9 @@ use super::segment::{BALLOTS_RAN_OUT, later};
 use super::{Decision, GATE_LOOK, Retirement, ballot};
 use crate::action::{self, Answer, Query};
 use crate::api::approval::{Approval, BallotState};
-use crate::api::run::{CountedVote, DecidedAs, Phase, Plan, PlannedStep, Slot};
+use crate::api::run::{Phase, Plan, PlannedStep, Slot};
 use crate::api::runbook::Gate;
+use crate::api::vote::{CountedVote, DecidedAs};
 use crate::api::{RunbookRun, Step};
 
 /// How a gate stands.

@@ -8,8 +8,8 @@ use super::ballot::{self, Mark};
 use super::pass::Pass;
 use crate::api::approval::{Approval, BallotKind};
 use crate::api::condition::{self, kind};
-use crate::api::run::CountedVote;
 use crate::api::runbook::SelfApproval;
+use crate::api::vote::CountedVote;
 use crate::api::{LIVE_LABEL, LIVE_RATIFIES, RunbookRun, RunbookRunStatus};
 
 impl Pass<'_> {

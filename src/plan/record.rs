@@ -8,7 +8,8 @@ use super::pass::{Flow, Pass};
 use super::{Decision, GATE_LOOK, ballot, digest, intent, journal};
 use crate::api::action_record::{ActionRecord, ActionRecordSpec, ActionRecordStatus, RecordKind, RecordState};
 use crate::api::condition::cut;
-use crate::api::run::{CountedVote, Outcome, Result, Verified};
+use crate::api::run::{Outcome, Result, Verified};
+use crate::api::vote::CountedVote;
 use crate::api::{INCIDENT_LABEL, Person, RUN_LABEL, RUNBOOK_LABEL, RunbookRun, RunbookRunStatus, SCHEMA_VERSION};
 
 /// The name of a record: `<run>-<5 of uid>-<step>-<attempt>`.

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::cluster::{Cluster, on_call, scale, with};
 use crate::api::approval::{BallotKind, BallotState};
 use crate::api::condition::kind;
-use crate::api::run::{DecidedAs, Phase};
+use crate::api::run::Phase;
+use crate::api::vote::DecidedAs;
 use crate::api::{LIVE_LABEL, LIVE_RATIFIES, Person};
 use crate::plan;
 
