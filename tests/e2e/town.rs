@@ -80,8 +80,14 @@ impl Town {
 
     /// Starts the operator, or starts it again after a kill.
     pub fn start_operator(&mut self) -> Result<()> {
+        self.start_operator_with(&[])
+    }
+
+    /// The same with more arguments.
+    pub fn start_operator_with(&mut self, more: &[&str]) -> Result<()> {
         let lease = format!("--lease-name={}", self.namespace);
-        let args = ["--namespaces", &self.namespace, &lease, "--lease-seconds=3", "--cluster-name=sandbox"];
+        let mut args = vec!["--namespaces", &self.namespace, &lease, "--lease-seconds=3", "--cluster-name=sandbox"];
+        args.extend(more);
         let binary = std::path::Path::new(env!("CARGO_BIN_EXE_firstaid"));
         let mut operator = self.sandbox.start_operator(binary, &args, &[("RUST_LOG", "info,firstaid=debug")])?;
         operator.wait_ready(WITHIN)?;
