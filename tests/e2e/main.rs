@@ -6,6 +6,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod approvals;
+mod attacks;
 mod audit;
 mod bad_input;
 mod chain;
