@@ -4,7 +4,10 @@
 //! [`Scene`]: a namespace, runs and ballots. What came back is written to `target/attacks/`, from which `make attacks`
 //! joins the table; `docs/security.md` holds the same table, made from the rows ([`table`]).
 
+mod acts;
 mod ballots;
+mod evidence;
+mod reach;
 mod scene;
 mod stage;
 mod table;
@@ -94,7 +97,7 @@ pub struct Seen {
 }
 
 /// All rows, group by group.
-pub const ROWS: &[&[Row]] = &[ballots::ROWS];
+pub const ROWS: &[&[Row]] = &[ballots::ROWS, evidence::ROWS, reach::ROWS, acts::ROWS];
 
 /// The call is made, and whatever the answer is, all is as before.
 fn in_vain(scene: &mut Scene, row: &Row) -> Result<Seen> {
@@ -106,7 +109,7 @@ fn in_vain(scene: &mut Scene, row: &Row) -> Result<Seen> {
 
 fn nothing_is_changed(leg: Leg) -> Result<()> {
     let mut scene = stage::open(leg)?;
-    scene.play(ballots::ROWS)?;
+    scene.play(&[ballots::ROWS, evidence::ROWS, reach::ROWS])?;
     scene.end("refused", 1)
 }
 
@@ -118,4 +121,20 @@ fn refused_where_the_cluster_stamps() -> Result<()> {
 #[test]
 fn refused_where_people_type_their_names() -> Result<()> {
     nothing_is_changed(Leg::Plain)
+}
+
+fn nothing_is_done_that_was_not_approved(leg: Leg) -> Result<()> {
+    let mut scene = acts::open(leg)?;
+    scene.play(&[acts::ROWS])?;
+    scene.end("acts", acts::acts(leg))
+}
+
+#[test]
+fn acts_where_the_cluster_stamps() -> Result<()> {
+    nothing_is_done_that_was_not_approved(Leg::Stamping)
+}
+
+#[test]
+fn acts_where_people_type_their_names() -> Result<()> {
+    nothing_is_done_that_was_not_approved(Leg::Plain)
 }

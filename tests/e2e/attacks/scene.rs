@@ -109,7 +109,13 @@ impl Scene {
     pub fn snapshot(&self) -> Result<BTreeMap<String, Value>> {
         let mut all = BTreeMap::new();
         for kind in KINDS {
-            for object in self.town.list(kind)? {
+            for mut object in self.town.list(kind)? {
+                if kind == "rbk" {
+                    // The operator rehearses runbooks at times of its own.
+                    object["status"] = Value::Null;
+                    object["metadata"]["managedFields"] = Value::Null;
+                    object["metadata"]["resourceVersion"] = Value::Null;
+                }
                 all.insert(format!("{kind}/{}", text(&object, "/metadata/name")), object);
             }
         }
@@ -128,9 +134,9 @@ impl Scene {
     }
 
     /// Plays all rows of a list that there are in this leg. What was not as the row says is told at the end, all at once.
-    pub fn play(&mut self, rows: &'static [Row]) -> Result<()> {
+    pub fn play(&mut self, rows: &[&'static [Row]]) -> Result<()> {
         let mut wrong = Vec::new();
-        for row in rows {
+        for row in rows.iter().copied().flatten() {
             let Some((by, says)) = row.sees.in_leg(self.town.leg) else { continue };
             match (row.play)(self, row) {
                 Ok(seen) => {
@@ -191,12 +197,22 @@ impl Scene {
 
     /// Everything that was refused since the scene began.
     fn refusals(&self) -> Result<Vec<Value>> {
+        self.logged("\"status\":\"Failure\"")
+    }
+
+    /// Everything that was asked in this namespace since the scene began.
+    pub fn requests(&self) -> Result<Vec<Value>> {
+        self.logged(&self.town.namespace)
+    }
+
+    /// What the audit log has told since the scene began, in lines that contain this.
+    fn logged(&self, words: &str) -> Result<Vec<Value>> {
         let mut file = std::fs::File::open(self.town.sandbox.audit_log()).context("opening the audit log")?;
         file.seek(SeekFrom::Start(self.from))?;
         let mut entries = Vec::new();
         for line in BufReader::new(file).lines() {
             let line = line?;
-            if line.contains("\"status\":\"Failure\"")
+            if line.contains(words)
                 && let Ok(entry) = serde_json::from_str::<Value>(&line)
             {
                 entries.push(entry);
@@ -233,14 +249,12 @@ fn sentence(output: &Output, by: By) -> String {
         let trimmed = match by {
             By::Policy(_) => line.split_once(" denied request: ").map(|(_, after)| after),
             By::Rbac => line.split_once(" is forbidden: ").map(|(_, after)| after),
-            By::Kind => {
-                line.split_once(" is invalid: ").map(|(_, after)| after.trim_start_matches("<nil>: Invalid value: "))
-            }
+            By::Kind => line.split_once(" is invalid: ").map(|(_, after)| after).or_else(|| line.strip_prefix("* ")),
             _ => Some(line),
         };
-        let Some(trimmed) = trimmed else { continue };
-        if !sentences.contains(&trimmed.trim()) {
-            sentences.push(trimmed.trim());
+        let trimmed = trimmed.unwrap_or_default().trim().trim_start_matches("<nil>: Invalid value: ");
+        if !trimmed.is_empty() && !sentences.contains(&trimmed) {
+            sentences.push(trimmed);
         }
     }
     sentences.join("\n")
