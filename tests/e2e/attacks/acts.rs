@@ -149,7 +149,7 @@ pub const ROWS: &[Row] = &[
         title: "to take the operator's Lease",
         who: "mallory",
         call: "kubectl create -f lease-in-firstaid-system.json",
-        sees: Both(Rbac, ""),
+        sees: Both(Rbac, r#"User "mallory" cannot create resource "leases" in API group "coordination.k8s.io" in the namespace "firstaid-system""#),
         play: in_vain,
     },
     Row {
