@@ -19,7 +19,7 @@ use crate::api::{ActionRecord, Approval, Runbook, RunbookRun};
 use crate::control::{self, Context, Recall};
 use crate::metrics::Metrics;
 use crate::perform::Performer;
-use crate::plan::Operator;
+use crate::plan::{Floor, Operator};
 use crate::{http, perform};
 
 /// How the operator is run.
@@ -40,9 +40,26 @@ pub struct OperatorArgs {
     /// The cluster's name, as records say it.
     #[arg(long, env = "FIRSTAID_CLUSTER_NAME", default_value = "")]
     cluster_name: String,
+    /// What is asked of gates at least, as JSON: the chart's value `floors`.
+    #[arg(long, env = "FIRSTAID_FLOORS", default_value = "[]", value_parser = floors)]
+    floors: Floors,
     /// Where /livez, /readyz and /metrics are served.
     #[arg(long, env = "FIRSTAID_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
+}
+
+/// What is asked of gates at least. A type of its own: clap takes a list for an argument that is given several times.
+#[derive(Clone, Debug, Default)]
+struct Floors(Vec<Floor>);
+
+/// A guard that is not understood is no reason to go on without it: the operator does not start.
+fn floors(text: &str) -> Result<Floors, String> {
+    if text.trim().is_empty() {
+        return Ok(Floors::default());
+    }
+    serde_json::from_str(text).map(Floors).map_err(|error| {
+        format!("{error}; a floor is like {{\"action\": \"scale\", \"toZero\": true, \"requires\": [{{\"role\": \"sre\", \"count\": 2}}]}}")
+    })
 }
 
 /// Runs the operator until a signal, or until its lease is lost.
@@ -70,9 +87,10 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         () = stop.clone() => return Ok(()),
     };
     tracing::info!("first aid works");
-    let drivers = futures::future::join3(
+    let drivers = futures::future::join4(
         control::run::drive(watching.clone(), &args.namespaces, Arc::clone(&context), stop.clone()),
         control::runbook::drive(watching.clone(), &args.namespaces, Arc::clone(&context), stop.clone()),
+        control::ratify::drive(watching.clone(), &args.namespaces, Arc::clone(&context), stop.clone()),
         keep_proving(Arc::clone(&context), stop.clone()),
     );
     tokio::select! {
@@ -117,6 +135,7 @@ async fn prepare(args: &OperatorArgs, watching: &Client, config: Config, metrics
         namespace: args.operator_namespace.clone(),
         cluster: Cluster { name: args.cluster_name.clone(), uid },
         stamps,
+        floors: args.floors.0.clone(),
     };
     // Where the operator has rights in some namespaces only, it proves its guards in one of them.
     let proving = args.namespaces.first().unwrap_or(&args.operator_namespace);

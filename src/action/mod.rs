@@ -123,6 +123,8 @@ pub mod reason {
     pub const INVALID: &str = "Invalid";
     /// The API server refuses the write.
     pub const WRITE_REFUSED: &str = "WriteRefused";
+    /// The platform asks for more than the runbook's gate does.
+    pub const FLOOR_UNMET: &str = "FloorUnmet";
     /// Somebody else changed the value since.
     pub const CHANGED_SINCE: &str = "ChangedSince";
 }

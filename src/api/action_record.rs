@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::run::{CountedVote, Evidence, Result, Target, Undo, Verified};
+use super::run::{Evidence, Result, Target, Undo, Verified};
+use super::vote::CountedVote;
 use super::{Person, schema};
 
 /// The record of one settled step: who, what, when, why, before and after.

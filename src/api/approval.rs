@@ -5,7 +5,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Person, runbook::ReasonRule};
+use super::Person;
+use super::runbook::{ReasonRule, SelfApproval};
 
 /// A ballot: one decision by one person on one gate of one plan.
 ///
@@ -36,6 +37,7 @@ use super::{Person, runbook::ReasonRule};
     printcolumn = r#"{"name":"Decided-By","type":"string","jsonPath":".metadata.annotations.by"}"#,
     printcolumn = r#"{"name":"Expires","type":"string","jsonPath":".spec.request.expiresAt"}"#,
     printcolumn = r#"{"name":"Run","type":"string","priority":1,"jsonPath":".spec.request.run"}"#,
+    printcolumn = r#"{"name":"Kind","type":"string","priority":1,"jsonPath":".spec.request.kind"}"#,
     printcolumn = r#"{"name":"Gate","type":"string","priority":1,"jsonPath":".spec.request.gate"}"#,
     printcolumn = r#"{"name":"Approve","type":"string","priority":1,"jsonPath":".metadata.annotations.approve"}"#,
     printcolumn = r#"{"name":"Deny","type":"string","priority":1,"jsonPath":".metadata.annotations.deny"}"#
@@ -82,9 +84,27 @@ pub struct Request {
     /// read under the whole plan.
     #[schemars(length(max = 16))]
     pub shown_code: String,
-    /// Who asked for the run, and so may not approve it.
+    /// Decide: whether it may be done. Ratify: whether what was decided without a second person stands.
+    #[serde(default)]
+    pub kind: BallotKind,
+    /// Who asked for the run.
     #[schemars(length(max = 256))]
     pub requester: String,
+    /// Whether the requester may mark it: Never, Alone (once `status.openToRequester` is true) or Always.
+    #[serde(default = "never")]
+    #[schemars(default = "never")]
+    pub self_approval: SelfApproval,
+    /// Who else may not mark it: on a ballot that decides, whoever wrote what the runbook does; on one that ratifies,
+    /// whoever decided without a second person.
+    #[serde(default)]
+    #[schemars(length(max = 8), inner(length(max = 256)))]
+    pub excluded: Vec<String>,
+    /// Whether a ServiceAccount may mark it.
+    #[serde(default)]
+    pub allow_service_accounts: bool,
+    /// Whether a vote must carry the id of a credential.
+    #[serde(default)]
+    pub verified_credential: bool,
     /// Why the run was asked for.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 1024))]
@@ -99,8 +119,23 @@ pub struct Request {
     pub reason: ReasonRule,
     /// When the ballot was issued.
     pub issued_at: MicroTime,
-    /// Until when it may be marked.
-    pub expires_at: Time,
+    /// Until when it may be marked; none: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+}
+
+fn never() -> SelfApproval {
+    SelfApproval::Never
+}
+
+/// What a ballot is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BallotKind {
+    /// Whether it may be done.
+    #[default]
+    Decide,
+    /// Whether what was decided without a second person stands.
+    Ratify,
 }
 
 /// Where a ballot stands.
@@ -111,6 +146,9 @@ pub struct ApprovalStatus {
     pub state: BallotState,
     /// When it came into this state.
     pub changed_at: MicroTime,
+    /// Whether whoever asked for the run may mark it by now, because nobody else has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub open_to_requester: bool,
 }
 
 /// Where a ballot stands.

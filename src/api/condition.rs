@@ -15,6 +15,8 @@ pub mod kind {
     pub const FINISHED: &str = "Finished";
     /// A run has ended as its runbook wanted.
     pub const SUCCEEDED: &str = "Succeeded";
+    /// What was decided without a second person was ratified by one.
+    pub const RATIFIED: &str = "Ratified";
 }
 
 /// One observation about an object.

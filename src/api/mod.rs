@@ -12,6 +12,7 @@ pub mod run;
 pub mod runbook;
 mod schema;
 pub mod step;
+pub mod vote;
 
 pub use action_record::{ActionRecord, ActionRecordSpec};
 pub use approval::{Approval, ApprovalSpec};
@@ -40,11 +41,18 @@ pub const SETTLE_ANNOTATION: &str = "settle";
 /// On a run: who settled it, filled in where the cluster stamps.
 pub const SETTLE_BY_ANNOTATION: &str = "settle-by";
 
+/// On a run: the wish to go on without the votes that its gates ask for, with the reason as its value.
+pub const BREAKGLASS_ANNOTATION: &str = "breakglass";
+/// On a run: who broke the glass, verified by the API server.
+pub const BREAKGLASS_BY_ANNOTATION: &str = "breakglass-by";
+/// On a runbook: who last changed what it does, stamped and verified by the API server.
+pub const AUTHOR_ANNOTATION: &str = "firstaid.dev/author";
+
 /// On a ballot: `CODE why`.
 pub const APPROVE_ANNOTATION: &str = "approve";
 /// On a ballot: why not.
 pub const DENY_ANNOTATION: &str = "deny";
-/// On a ballot: the voter's user name, verified by the API server.
+/// On a ballot: who the voter is, verified by the API server.
 pub const BY_ANNOTATION: &str = "by";
 
 /// Label of ballots and records: the run's name.
@@ -53,5 +61,9 @@ pub const RUN_LABEL: &str = "firstaid.dev/run";
 pub const RUNBOOK_LABEL: &str = "firstaid.dev/runbook";
 /// Label of records: the incident's key, where it can be a label.
 pub const INCIDENT_LABEL: &str = "firstaid.dev/incident";
-/// Label of open ballots whose gate needs several votes: the API server compares only these with each other.
+/// Label of ballots that somebody looks after: [`LIVE_COMPARED`] or [`LIVE_RATIFIES`]. The operator removes it.
 pub const LIVE_LABEL: &str = "firstaid.dev/live";
+/// Of open ballots whose gate needs several votes: the API server compares only these with each other.
+pub const LIVE_COMPARED: &str = "true";
+/// Of ballots on which a decision is to be ratified: the operator watches only these after a run has ended.
+pub const LIVE_RATIFIES: &str = "ratify";

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::condition::cut;
+use super::runbook::Gate;
+use super::vote::CountedVote;
 use super::{Condition, Person, schema};
 
 /// One execution of a runbook.
@@ -41,6 +43,7 @@ use super::{Condition, Person, schema};
     printcolumn = r#"{"name":"Runbook","type":"string","jsonPath":".spec.runbook"}"#,
     printcolumn = r#"{"name":"Incident","type":"string","jsonPath":".spec.incident"}"#,
     printcolumn = r#"{"name":"Asked-By","type":"string","priority":1,"jsonPath":".spec.requestedBy.username"}"#,
+    printcolumn = r#"{"name":"Ratified","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type==\"Ratified\")].status"}"#,
     printcolumn = r#"{"name":"In-Place","type":"integer","priority":1,"jsonPath":".status.inPlaceAtEnd"}"#,
     printcolumn = r#"{"name":"Message","type":"string","priority":1,"jsonPath":".status.message"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
@@ -130,7 +133,8 @@ pub struct RunbookRunStatus {
     /// The generation of the spec that this is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Finished` and `Succeeded`.
+    /// `Finished` and `Succeeded`; and `Ratified` where something was decided without a second person: False until
+    /// somebody else has ratified it on the ballot of `ratification`, and after it was disowned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -168,6 +172,10 @@ pub struct RunbookRunStatus {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 256))]
     pub steps: BTreeMap<String, StepJournal>,
+    /// Name of the ballot on which somebody else ratifies or disowns what was decided without a second person.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 80))]
+    pub ratification: String,
     /// Hash of the newest record of this run.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 80))]
@@ -191,6 +199,17 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 40))]
     pub gate: Option<String>,
+    /// The gate as it was when this was planned: the stricter of the runbook's and of what the platform asks at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Gate>,
+    /// What the platform asks at least, where that is more than the runbook asks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 256)))]
+    pub floors: Vec<String>,
+    /// Who may not approve it beside whoever asked: the author of what the runbook does, where the gate excludes them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub excluded: Option<String>,
     /// Names of the ballots that open the gate, with the role of each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
@@ -432,33 +451,6 @@ pub enum Result {
     Failed,
     /// Whether it took place could not be established.
     Unknown,
-}
-
-/// A vote that was counted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct CountedVote {
-    /// Who.
-    #[schemars(length(max = 256))]
-    pub by: String,
-    /// In which role.
-    #[schemars(length(max = 40))]
-    pub role: String,
-    /// Why.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(length(max = 1024))]
-    pub why: String,
-    /// Name of the ballot.
-    #[schemars(length(max = 63))]
-    pub ballot: String,
-    /// Uid of the ballot.
-    #[serde(rename = "ballotUID")]
-    #[schemars(length(max = 64))]
-    pub ballot_uid: String,
-    /// Id of the voter's credential, where the cluster stamps it.
-    #[serde(default, rename = "credentialID", skip_serializing_if = "String::is_empty")]
-    #[schemars(length(max = 512))]
-    pub credential_id: String,
 }
 
 /// Whether an effect took hold, and its place in the chain of records. Written before the record is created, so that a

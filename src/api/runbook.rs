@@ -136,6 +136,8 @@ pub enum ParameterType {
     {"rule": "self.name != 'None'", "message": "None is the word for no gate; give the gate another name"},
     {"rule": "duration(self.timeout) >= duration(self.validFor)", "message": "a gate's timeout is at least as long as its ballots are valid"},
     {"rule": "duration(self.timeout).getSeconds() <= 20 * duration(self.validFor).getSeconds()", "message": "a gate's timeout is at most 20 times as long as its ballots are valid"},
+    {"rule": "!has(self.aloneAfter) || self.selfApproval == 'Alone'", "message": "aloneAfter is for selfApproval: Alone"},
+    {"rule": "!has(self.aloneAfter) || duration(self.aloneAfter) < duration(self.timeout)", "message": "a gate's aloneAfter is shorter than its timeout; else whoever is alone could never decide"},
     {"rule": "self.requires.all(r, self.requires.filter(q, q.role == r.role).size() == 1)", "message": "a gate names the same role twice; use count"},
     {"rule": "self.requires.map(r, r.count).sum() <= 8", "message": "a gate asks for at most 8 votes"}
 ]))]
@@ -157,6 +159,45 @@ pub struct Gate {
     /// Whether a vote must say why. Required is the default.
     #[serde(default)]
     pub reason: ReasonRule,
+    /// Whether whoever asked for the run may approve it, with the role like everybody. Never; Alone (the default): when
+    /// nobody else has decided after aloneAfter, and then somebody else ratifies or disowns it later; Always: for what
+    /// is harmless.
+    #[serde(default)]
+    pub self_approval: SelfApproval,
+    /// How long the others have before whoever asked may decide alone. Default 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alone_after: Option<Period>,
+    /// Whether whoever last changed what the runbook does may approve it. Default false. Where that is not known (a
+    /// cluster that does not stamp), nobody is excluded, and the plan says so.
+    #[serde(default)]
+    pub author_may_approve: bool,
+    /// Whether a ServiceAccount may vote. Default false. One that asked for the run never may.
+    #[serde(default)]
+    pub allow_service_accounts: bool,
+    /// Whether a vote must carry the id of a credential, so that nobody votes through impersonation. Default false: access
+    /// proxies impersonate, and some authenticators give no id.
+    #[serde(default)]
+    pub verified_credential: bool,
+}
+
+impl Gate {
+    /// How long the others have before whoever asked may decide alone; none where that never comes.
+    pub fn alone_after(&self) -> Option<Period> {
+        let after = || self.alone_after.clone().unwrap_or_else(|| Period::from_seconds(300));
+        (self.self_approval == SelfApproval::Alone).then(after)
+    }
+}
+
+/// Whether whoever asked for a run may approve it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum SelfApproval {
+    /// As others may.
+    Always,
+    /// When nobody else has decided for a while, and to be ratified by somebody else.
+    #[default]
+    Alone,
+    /// Not at all.
+    Never,
 }
 
 fn default_valid_for() -> Period {

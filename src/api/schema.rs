@@ -16,6 +16,15 @@ pub fn parameter_values(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// What an authenticator says of somebody beside name and groups: a bounded map of bounded lists.
+pub fn identity_extra(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 16,
+        "additionalProperties": {"type": "array", "maxItems": 8, "items": {"type": "string", "maxLength": 256}},
+    })
+}
+
 /// A number, or an expression `${...}` that yields one.
 pub fn number_or_expression(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -11,6 +11,7 @@ pub(super) fn name_of(decision: &Decision) -> Option<&'static str> {
     match decision {
         Decision::Write(_) => Some("write"),
         Decision::Ask(_) => Some("ask"),
+        Decision::Admit(_) => Some("admit"),
         Decision::Retire(_) => Some("retire"),
         Decision::Act(_) => Some("act"),
         Decision::Record(_) => Some("record"),

@@ -1,11 +1,13 @@
 //! The drivers: they join the planner, which decides, to `perform` and `record`, which do.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+pub mod ratify;
 pub mod run;
 pub mod runbook;
 
 mod crash_point;
 mod recall;
+mod tell;
 mod turns;
 mod wake;
 

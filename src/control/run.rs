@@ -9,7 +9,7 @@ use kube::Client;
 use tokio::time::Instant;
 
 use super::recall::RunName;
-use super::{Context, PassError, crash_point, note, turns, wake};
+use super::{Context, PassError, crash_point, note, tell, turns, wake};
 use crate::action::{Answer, Query, Seen};
 use crate::api::{Approval, RunbookRun};
 use crate::perform::{self, Journalled, read_journal};
@@ -138,6 +138,9 @@ impl<'a> Pass<'a> {
                     Ok(Journalled::Stored(stored)) => {
                         if let Some(after) = &stored.status {
                             self.world.memory.wrote(before.as_ref(), after);
+                            for news in tell::news(before.as_ref(), after) {
+                                performer.tell(&stored, news.warning, news.reason, &news.note);
+                            }
                             if after.finished {
                                 self.context.metrics.finished(after.phase);
                             }
@@ -155,6 +158,13 @@ impl<'a> Pass<'a> {
             Decision::Ask(ballots) => {
                 for result in join_all(ballots.iter().map(|ballot| performer.issue(ballot))).await {
                     result.map_err(|error| PassError::Call { doing: "issuing a ballot", error })?;
+                }
+                self.world.memory.issued.extend(ballots.iter().filter_map(|ballot| ballot.metadata.name.clone()));
+            }
+            Decision::Admit(ballots) => {
+                let admitted = ballots.iter().map(|ballot| performer.admit_requester(&self.name.namespace, ballot));
+                for result in join_all(admitted).await {
+                    result.map_err(|error| PassError::Call { doing: "opening a ballot to whoever asked", error })?;
                 }
             }
             Decision::Retire(retirements) => {

@@ -25,6 +25,21 @@ impl Performer {
         }
     }
 
+    /// Lets whoever asked for the run mark a ballot.
+    ///
+    /// # Errors
+    /// [`CallError`] where it was not done, as far as is known.
+    pub async fn admit_requester(&self, namespace: &str, ballot: &str) -> Result<(), CallError> {
+        let approvals = Api::<Approval>::namespaced(self.operator.clone(), namespace);
+        let patch = Patch::Merge(json!({"status": {"openToRequester": true}}));
+        match timely(approvals.patch(ballot, &PatchParams::apply(FIELD_MANAGER), &patch)).await {
+            Ok(_) => Ok(()),
+            // Closed or gone since it was read: the next look tells.
+            Err(error) if matches!(error.code(), Some(404 | 422)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Closes a ballot, so that nobody marks it in vain.
     ///
     /// # Errors

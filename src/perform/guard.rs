@@ -12,8 +12,8 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 
 use super::timely;
-use crate::api::approval::{ApprovalSpec, Request};
-use crate::api::runbook::ReasonRule;
+use crate::api::approval::{ApprovalSpec, BallotKind, Request};
+use crate::api::runbook::{ReasonRule, SelfApproval};
 use crate::api::{APPROVE_ANNOTATION, Approval, BY_ANNOTATION};
 
 /// How long a proof counts.
@@ -103,13 +103,18 @@ fn decided() -> Approval {
                 plan_hash: String::new(),
                 code: "0000".to_owned(),
                 shown_code: "0000".to_owned(),
+                kind: BallotKind::Decide,
                 requester: "guard-proof".to_owned(),
+                self_approval: SelfApproval::Never,
+                excluded: Vec::new(),
+                allow_service_accounts: false,
+                verified_credential: false,
                 why: String::new(),
                 summary: "a proof that this is refused".to_owned(),
                 effects: Vec::new(),
                 reason: ReasonRule::Required,
                 issued_at: MicroTime(never),
-                expires_at: Time(never),
+                expires_at: Some(Time(never)),
             },
             voter: None,
         },

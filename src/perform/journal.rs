@@ -38,6 +38,22 @@ impl Performer {
         }
     }
 
+    /// A ballot of ratification and its run, live. None where one of them is gone.
+    ///
+    /// # Errors
+    /// [`CallError`] where they could not be read.
+    pub async fn read_ratification(
+        &self,
+        namespace: &str,
+        ballot: &str,
+    ) -> Result<Option<(RunbookRun, Approval)>, CallError> {
+        let approvals = Api::<Approval>::namespaced(self.operator.clone(), namespace);
+        let Some(ballot) = timely(approvals.get_opt(ballot)).await? else { return Ok(None) };
+        let runs = Api::<RunbookRun>::namespaced(self.operator.clone(), namespace);
+        let run = timely(runs.get_opt(&ballot.spec.request.run)).await?;
+        Ok(run.map(|run| (run, ballot)))
+    }
+
     /// Writes what a rehearsal found. The newest word wins: nothing rests on it.
     ///
     /// # Errors

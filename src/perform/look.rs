@@ -120,6 +120,7 @@ impl Performer {
                 user: Some(voter.username.clone()),
                 uid: Some(voter.uid.clone()).filter(|uid| !uid.is_empty()),
                 groups: Some(voter.groups.clone()),
+                extra: Some(voter.extra.clone()).filter(|extra| !extra.is_empty()),
                 resource_attributes: Some(ResourceAttributes {
                     group: Some("firstaid.dev".to_owned()),
                     resource: Some("runbooks".to_owned()),

@@ -6,6 +6,7 @@
 
 mod act;
 mod ballots;
+mod events;
 mod guard;
 mod identity;
 mod journal;

@@ -4,13 +4,15 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::api::ObjectMeta;
 
-use crate::api::approval::{Approval, ApprovalSpec, ApprovalStatus, BallotState, Request};
+use crate::api::approval::{Approval, ApprovalSpec, ApprovalStatus, BallotKind, BallotState, Request};
 use crate::api::condition::cut;
 use crate::api::identity::is_robot;
-use crate::api::run::{CountedVote, Plan, Slot};
-use crate::api::runbook::{Gate, ReasonRule};
+use crate::api::run::{Plan, Slot};
+use crate::api::runbook::{Gate, ReasonRule, SelfApproval};
+use crate::api::vote::{CountedVote, DecidedAs};
 use crate::api::{
-    APPROVE_ANNOTATION, BY_ANNOTATION, DENY_ANNOTATION, LIVE_LABEL, RUN_LABEL, RUNBOOK_LABEL, RunbookRun,
+    APPROVE_ANNOTATION, BREAKGLASS_ANNOTATION, BREAKGLASS_BY_ANNOTATION, BY_ANNOTATION, DENY_ANNOTATION, LIVE_COMPARED,
+    LIVE_LABEL, Person, RUN_LABEL, RUNBOOK_LABEL, RunbookRun,
 };
 
 /// What a ballot says.
@@ -43,7 +45,27 @@ pub(super) fn name(run: &RunbookRun) -> &str {
 
 /// Who asked for the run.
 pub(super) fn requester(run: &RunbookRun) -> &str {
-    run.spec.requested_by.as_ref().map(|p| p.username.as_str()).unwrap_or_default()
+    run.spec.requested_by.as_ref().map(Person::key).unwrap_or_default()
+}
+
+/// Whether a robot asked for the run: it adds nobody to the count.
+pub(super) fn asked_by_robot(run: &RunbookRun) -> bool {
+    run.spec.requested_by.as_ref().is_some_and(Person::is_robot)
+}
+
+/// The name of the ballot on which a decision is ratified: `<run>-<5 of uid>-ratify`, so that no older run's is in the way.
+pub(super) fn ratification_name(run: &RunbookRun) -> String {
+    format!("{}-{}-ratify", name(run), short_uid(run))
+}
+
+/// The first characters of a run's uid, which tell it from others of its name.
+pub(super) fn short_uid(run: &RunbookRun) -> String {
+    uid(run).chars().filter(char::is_ascii_alphanumeric).take(5).collect()
+}
+
+/// Whether its time is over.
+pub(super) fn is_over(ballot: &Approval, now: Timestamp) -> bool {
+    ballot.spec.request.expires_at.as_ref().is_some_and(|at| at.0 <= now)
 }
 
 /// Whether a ballot was issued for this very run.
@@ -54,6 +76,26 @@ pub(super) fn is_of(ballot: &Approval, run: &RunbookRun) -> bool {
 /// Where a ballot stands.
 pub(super) fn state(ballot: &Approval) -> BallotState {
     ballot.status.as_ref().map_or(BallotState::Open, |s| s.state)
+}
+
+/// Whether whoever asked for the run may mark it by now.
+pub(super) fn is_open_to_requester(ballot: &Approval) -> bool {
+    ballot.status.as_ref().is_some_and(|status| status.open_to_requester)
+}
+
+/// The word of whoever broke the glass, as a vote that opens every gate of the run. None where nobody did: the API server
+/// lets nobody write it without a name and a reason.
+pub(super) fn broken_glass(run: &RunbookRun) -> Option<CountedVote> {
+    let said = |key: &str| run.metadata.annotations.as_ref()?.get(key).map(|v| v.trim()).filter(|v| !v.is_empty());
+    Some(CountedVote {
+        by: cut(said(BREAKGLASS_BY_ANNOTATION)?, 256),
+        role: String::new(),
+        decided_as: DecidedAs::BreakGlass,
+        why: cut(said(BREAKGLASS_ANNOTATION)?, 1024),
+        ballot: String::new(),
+        ballot_uid: String::new(),
+        credential_id: String::new(),
+    })
 }
 
 /// What a ballot says, judged again by the operator.
@@ -74,14 +116,29 @@ pub(super) fn read(ballot: &Approval) -> Mark {
     if by.is_empty() {
         return void("it does not say who voted");
     }
-    if stamped.is_some_and(|voter| voter.username != by) {
+    if stamped.is_some_and(|voter| voter.key() != by) {
         return void("the names on it differ");
     }
-    if by == request.requester {
-        return void("it is by whoever asked for the run");
+    let robot = stamped.map_or_else(|| is_robot(by), Person::is_robot);
+    let decided_as = match request.self_approval {
+        _ if by != request.requester => DecidedAs::Approver,
+        _ if robot => return void("it is by the ServiceAccount that asked for the run"),
+        SelfApproval::Always => DecidedAs::Requester,
+        SelfApproval::Alone if is_open_to_requester(ballot) => DecidedAs::Alone,
+        SelfApproval::Alone | SelfApproval::Never => return void("it is by whoever asked for the run"),
+    };
+    // Whoever is alone is alone, author or not: a second person looks at it later.
+    if decided_as != DecidedAs::Alone && request.excluded.iter().any(|excluded| excluded == by) {
+        return void(match request.kind {
+            BallotKind::Decide => "it is by whoever wrote what the runbook does",
+            BallotKind::Ratify => "it is by whoever decided what is to be ratified",
+        });
     }
-    if is_robot(by) {
+    if robot && !request.allow_service_accounts {
         return void("it is by a ServiceAccount");
+    }
+    if request.verified_credential && stamped.is_some_and(|voter| voter.credential_id.is_empty()) {
+        return void("it carries no credential id");
     }
     if !code.eq_ignore_ascii_case(&request.code) {
         return void("its code is of another plan");
@@ -92,6 +149,7 @@ pub(super) fn read(ballot: &Approval) -> Mark {
     Mark::Approve(CountedVote {
         by: by.to_owned(),
         role: request.role.clone(),
+        decided_as,
         why: cut(why, 1024),
         ballot: ballot.metadata.name.clone().unwrap_or_default(),
         ballot_uid: ballot.metadata.uid.clone().unwrap_or_default(),
@@ -124,13 +182,18 @@ pub(super) fn issue(run: &RunbookRun, key: &str, plan: &Plan, gate: &Gate, slot:
                 plan_hash: plan.plan_hash.clone(),
                 code: plan.code.clone(),
                 shown_code: shown_code(plan).to_owned(),
+                kind: BallotKind::Decide,
                 requester: requester(run).to_owned(),
+                self_approval: gate.self_approval,
+                excluded: plan.excluded.iter().cloned().collect(),
+                allow_service_accounts: gate.allow_service_accounts,
+                verified_credential: gate.verified_credential,
                 why: run.spec.reason.clone(),
                 summary: plan.summary.clone(),
                 effects: lines(plan),
                 reason: gate.reason,
                 issued_at: plan.planned_at.clone(),
-                expires_at: plan.expires_at.clone().unwrap_or(Time(plan.planned_at.0)),
+                expires_at: Some(plan.expires_at.clone().unwrap_or(Time(plan.planned_at.0))),
             },
             voter: None,
         },
@@ -138,14 +201,15 @@ pub(super) fn issue(run: &RunbookRun, key: &str, plan: &Plan, gate: &Gate, slot:
     let mut labels =
         vec![(RUN_LABEL.to_owned(), name(run).to_owned()), (RUNBOOK_LABEL.to_owned(), run.spec.runbook.clone())];
     if plan.ballots.len() > 1 {
-        labels.push((LIVE_LABEL.to_owned(), "true".to_owned()));
+        labels.push((LIVE_LABEL.to_owned(), LIVE_COMPARED.to_owned()));
     }
     ballot.metadata = ObjectMeta {
         namespace: run.metadata.namespace.clone(),
         labels: Some(labels.into_iter().collect()),
         ..ballot.metadata
     };
-    ballot.status = Some(ApprovalStatus { state: BallotState::Open, changed_at: MicroTime(now) });
+    ballot.status =
+        Some(ApprovalStatus { state: BallotState::Open, changed_at: MicroTime(now), open_to_requester: false });
     ballot
 }
 
@@ -175,6 +239,9 @@ fn lines(plan: &Plan) -> Vec<String> {
             lines.push(format!("  undo: {}", step.undo.as_ref().map_or("none", |undo| undo.summary.as_str())));
             lines.push(format!("  by hand: {}", step.by_hand));
         }
+    }
+    for floor in &plan.floors {
+        lines.push(format!("the platform asks for {floor}"));
     }
     // Each line stays one line: a name that others wrote must not look like a line of ours.
     let tame = |line: String| {

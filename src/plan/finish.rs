@@ -15,6 +15,11 @@ impl Pass<'_> {
     /// Ends the run: its open ballots are withdrawn first, since nobody looks at it afterwards.
     pub fn finish(&mut self, phase: Phase, reason: &str, sentence: &str) -> Flow {
         self.require(&[Query::Journal])?;
+        if let Some(ballot) = self.ratification()
+            && !self.world.memory.issued.contains(&self.draft.ratification)
+        {
+            return Err(Decision::Ask(vec![ballot]));
+        }
         let retirements: Vec<Retirement> = self
             .ballots
             .iter()
@@ -23,11 +28,7 @@ impl Pass<'_> {
                 let open = ballot::state(b) == BallotState::Open && ballot::read(b) == ballot::Mark::Empty;
                 let live = b.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(LIVE_LABEL));
                 let state = open.then(|| {
-                    if b.spec.request.expires_at.0 <= self.world.now {
-                        BallotState::Expired
-                    } else {
-                        BallotState::Withdrawn
-                    }
+                    if ballot::is_over(b, self.world.now) { BallotState::Expired } else { BallotState::Withdrawn }
                 });
                 (open || live).then(|| Retirement { ballot: b.metadata.name.clone().unwrap_or_default(), state })
             })
@@ -49,9 +50,16 @@ impl Pass<'_> {
             _ => format!("{sentence}; {left} changes are still in place"),
         };
         let records = format!("kubectl get arec -n {} -l {}={}", self.namespace(), crate::api::RUN_LABEL, self.name());
+        let sentence = match self.unratified() {
+            Some(decided) => format!("{sentence}; {decided}, to be ratified by somebody else"),
+            None => sentence,
+        };
         self.draft.in_place_at_end = Some(i32::try_from(left).unwrap_or(i32::MAX));
         close(&mut self.draft, self.run, phase, reason, &sentence, self.world.now);
-        self.draft.next_commands = std::iter::once(records).chain(by_hand).map(|c| cut(&c, 1024)).take(16).collect();
+        let ratify = (!self.draft.ratification.is_empty())
+            .then(|| format!("kubectl describe apv -n {} {}", self.namespace(), self.draft.ratification));
+        self.draft.next_commands =
+            ratify.into_iter().chain([records]).chain(by_hand).map(|c| cut(&c, 1024)).take(16).collect();
         Ok(Decision::Write(Box::new(self.draft.clone())))
     }
 }

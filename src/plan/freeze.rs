@@ -9,9 +9,10 @@ use serde_json::{Map, Value, json};
 use super::expression::{self, ExpressionError};
 use crate::action;
 use crate::api::action_record::Cluster;
+use crate::api::condition::cut;
 use crate::api::runbook::{Gate, Parameter, ParameterType, Runbook, RunbookSpec};
 use crate::api::step::{Action, Check};
-use crate::api::{RunbookRun, SCHEMA_VERSION, Step};
+use crate::api::{AUTHOR_ANNOTATION, RunbookRun, SCHEMA_VERSION, Step};
 
 /// What a run works from: validated once, then the runbook itself is never looked at again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +31,9 @@ pub struct Frozen {
     pub runbook_uid: String,
     /// Generation of the runbook.
     pub runbook_generation: i64,
+    /// Who last changed what the runbook does, where the cluster stamps that.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub author: String,
     /// Digest of the runbook's spec.
     pub runbook_digest: String,
     /// Identity of every read and write.
@@ -151,12 +155,18 @@ fn resolve(
         runbook: runbook.metadata.name.clone().unwrap_or_default(),
         runbook_uid: runbook.metadata.uid.clone().unwrap_or_default(),
         runbook_generation: runbook.metadata.generation.unwrap_or_default(),
+        author: annotation(runbook, AUTHOR_ANNOTATION),
         runbook_digest: super::digest::of(&runbook.spec),
         service_account: runbook.spec.service_account_name.clone(),
         parameters,
         gates: runbook.spec.gates.clone(),
         steps,
     })
+}
+
+fn annotation(runbook: &Runbook, key: &str) -> String {
+    let annotations = runbook.metadata.annotations.as_ref();
+    annotations.and_then(|a| a.get(key)).map(|value| cut(value, 256)).unwrap_or_default()
 }
 
 /// Whether a flag is named at all, once the expressions are filled in: an empty flag or key selects nothing, and never all.

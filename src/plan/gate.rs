@@ -7,8 +7,9 @@ use super::segment::{BALLOTS_RAN_OUT, later};
 use super::{Decision, GATE_LOOK, Retirement, ballot};
 use crate::action::{self, Answer, Query};
 use crate::api::approval::{Approval, BallotState};
-use crate::api::run::{CountedVote, Phase, Plan, PlannedStep, Slot};
+use crate::api::run::{Phase, Plan, PlannedStep, Slot};
 use crate::api::runbook::Gate;
+use crate::api::vote::{CountedVote, DecidedAs};
 use crate::api::{RunbookRun, Step};
 
 /// How a gate stands.
@@ -34,7 +35,8 @@ pub(super) enum Tally {
     },
 }
 
-/// Counts the votes on a plan. One person counts once, however many ballots they marked.
+/// Counts the votes on a plan. One person counts once, however many ballots they marked. Whoever broke the glass opens
+/// every gate of the run alone, but not against somebody who says no.
 pub(super) fn tally<'a>(run: &RunbookRun, plan: &Plan, ballots: impl Iterator<Item = &'a Approval>) -> Tally {
     let mut votes: Vec<CountedVote> = Vec::new();
     let (mut void, mut marked) = (Vec::new(), 0);
@@ -58,6 +60,11 @@ pub(super) fn tally<'a>(run: &RunbookRun, plan: &Plan, ballots: impl Iterator<It
             ballot::Mark::Approve(vote) => votes.push(vote),
         }
         marked += 1;
+    }
+    if plan.gate.is_some()
+        && let Some(broken) = ballot::broken_glass(run)
+    {
+        return Tally::Quorum(vec![broken]);
     }
     if !votes.is_empty() && votes.len() == plan.ballots.len() {
         Tally::Quorum(votes)
@@ -83,8 +90,7 @@ impl Pass<'_> {
         plan: &Plan,
         act: &Act<'_>,
     ) -> Flow<Vec<CountedVote>> {
-        let gate = plan.gate.as_deref().and_then(|name| self.frozen.gates.iter().find(|g| g.name == name)).cloned();
-        let Some(gate) = gate else {
+        let Some(gate) = plan.terms.clone() else {
             return match &plan.gate {
                 None => Ok(Vec::new()),
                 Some(name) => Err(either(self.finish(
@@ -124,7 +130,8 @@ impl Pass<'_> {
         let mut nobody = "nobody decided";
         if let Tally::Quorum(votes) = &verdict {
             let votes = votes.clone();
-            if self.world.now >= expires {
+            let broken = votes.iter().any(|vote| vote.decided_as == DecidedAs::BreakGlass);
+            if self.world.now >= expires && !broken {
                 // A vote binds only while its ballot is valid: an outage cannot make an old vote look fresh. But somebody
                 // may have acted while it was, and may not have lived to say so.
                 self.rule_out(act)?;
@@ -162,13 +169,32 @@ impl Pass<'_> {
                     self.plan_segment(index, segment, &why)
                 }
                 None => {
+                    self.admit_requester(&gate, plan)?;
                     let progress = self.draft.progress.clone();
                     self.say_waiting(&progress, &gate, plan);
-                    Ok(self.wait_until(expires.min(deadline).min(self.world.now + GATE_LOOK)))
+                    let alone = gate.alone_after().map(|after| later(plan.gate_since.0, after.seconds()));
+                    let alone = alone.filter(|alone| *alone > self.world.now).unwrap_or(deadline);
+                    Ok(self.wait_until(expires.min(deadline).min(alone).min(self.world.now + GATE_LOOK)))
                 }
             },
         };
         Err(either(decision))
+    }
+
+    /// Lets whoever asked for the run decide, with the role like everybody, when nobody else has for long enough.
+    fn admit_requester(&self, gate: &Gate, plan: &Plan) -> Flow<()> {
+        let Some(after) = gate.alone_after() else { return Ok(()) };
+        if ballot::asked_by_robot(self.run) || self.world.now < later(plan.gate_since.0, after.seconds()) {
+            return Ok(());
+        }
+        let in_plan = |b: &&&Approval| plan.ballots.iter().any(|slot| Some(&slot.name) == b.metadata.name.as_ref());
+        let ballots: Vec<&&Approval> = self.ballots.iter().filter(in_plan).collect();
+        if ballots.iter().any(|b| ballot::read(b) != ballot::Mark::Empty) {
+            return Ok(());
+        }
+        let closed = |b: &&&Approval| ballot::state(b) == BallotState::Open && !ballot::is_open_to_requester(b);
+        let names: Vec<String> = ballots.into_iter().filter(closed).filter_map(|b| b.metadata.name.clone()).collect();
+        if names.is_empty() { Ok(()) } else { Err(Decision::Admit(names)) }
     }
 
     /// What must be read to judge whether a plan still holds.
@@ -234,7 +260,15 @@ impl Pass<'_> {
         commands.push(self.abort_command());
         let since = plan.gate_since.0.strftime("%Y-%m-%dT%H:%M:%SZ");
         let ballots: Vec<&str> = open.iter().map(|slot| slot.name.as_str()).collect();
-        let text = format!("approval by {} since {since}: {}", wanted.join(" and "), ballots.join(", "));
+        let alone = self.ballots.iter().any(|b| {
+            ballot::is_open_to_requester(b) && b.metadata.name.as_deref().is_some_and(|name| ballots.contains(&name))
+        });
+        let alone = if alone {
+            format!("; {} may decide too, since nobody else has", ballot::requester(self.run))
+        } else {
+            String::new()
+        };
+        let text = format!("approval by {} since {since}: {}{alone}", wanted.join(" and "), ballots.join(", "));
         self.say(Phase::Waiting, progress, &text, commands);
     }
 
@@ -299,7 +333,7 @@ impl Pass<'_> {
             })
             .map(|b| Retirement {
                 ballot: b.metadata.name.clone().unwrap_or_default(),
-                state: Some(if b.spec.request.expires_at.0 <= self.world.now {
+                state: Some(if ballot::is_over(b, self.world.now) {
                     BallotState::Expired
                 } else {
                     BallotState::Superseded

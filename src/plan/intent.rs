@@ -7,7 +7,8 @@ use super::journal;
 use super::pass::Pass;
 use crate::action;
 use crate::api::condition::cut;
-use crate::api::run::{CountedVote, Intent, PlannedStep, Target};
+use crate::api::run::{Intent, PlannedStep, Target};
+use crate::api::vote::CountedVote;
 use crate::api::{RunbookRunStatus, Step};
 
 /// An act: an intent, with the approval under which it stands.

@@ -1,8 +1,9 @@
 //! Reading the journal: which plan is in force, which step is in hand.
 
 use crate::api::RunbookRunStatus;
-use crate::api::run::{CountedVote, Outcome, Plan, Result, Settled, StepJournal, Verified};
+use crate::api::run::{Outcome, Plan, Result, Settled, StepJournal, Verified};
 use crate::api::step::{NO_GATE, Step};
+use crate::api::vote::CountedVote;
 
 /// Consecutive steps behind the same gate.
 #[derive(Clone, Debug, PartialEq)]

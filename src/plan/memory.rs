@@ -19,6 +19,8 @@ pub struct Memory {
     pub sent: BTreeMap<String, Sent>,
     /// Records that are known to be there, and marks that are known to be made.
     pub recorded: BTreeSet<String>,
+    /// Ballots that this process issued.
+    pub issued: BTreeSet<String>,
     /// Why a record cannot be made, since another one is in its place, and when that was found.
     pub disputed: Option<(String, Timestamp)>,
     /// A check that is true, and since when.

@@ -21,12 +21,14 @@ mod act;
 mod ballot;
 mod check;
 mod finish;
+mod floor;
 mod freeze;
 mod gate;
 mod intent;
 mod journal;
 mod memory;
 mod pass;
+mod ratify;
 mod record;
 mod rehearse;
 mod revert;
@@ -37,8 +39,10 @@ mod tests;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use floor::Floor;
 pub use freeze::{Frozen, Unfit};
 pub use memory::{Memory, Reply, Sent};
+pub use ratify::ratified;
 pub use record::{hash_of, mark as mark_note};
 pub use rehearse::{Rehearsal, rehearse};
 
@@ -69,6 +73,8 @@ pub struct Operator {
     pub cluster: Cluster,
     /// Whether the cluster fills in who voted; where it does not, people type their name.
     pub stamps: bool,
+    /// What is asked of gates at least.
+    pub floors: Vec<Floor>,
 }
 
 /// What to do next. At most one effect.
@@ -80,6 +86,8 @@ pub enum Decision {
     Write(Box<RunbookRunStatus>),
     /// Issue ballots. One that is there already is fine.
     Ask(Vec<Approval>),
+    /// Let whoever asked for the run mark these ballots: nobody else has decided.
+    Admit(Vec<String>),
     /// Bring ballots into a state in which nobody can mark them any more.
     Retire(Vec<Retirement>),
     /// Change the target, once.

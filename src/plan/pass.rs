@@ -9,6 +9,7 @@ use super::intent::Act;
 use super::journal::{self, Segment, StepState};
 use super::{Decision, GATE_LOOK, World, ballot, expression};
 use crate::action::{self, Answer, Obstacle, Query};
+use crate::api::approval::BallotKind;
 use crate::api::condition::cut;
 use crate::api::run::{Mode, Phase};
 use crate::api::step::{OnFailure, Step};
@@ -38,6 +39,11 @@ fn says_nothing_new(told: Option<&RunbookRunStatus>, draft: &RunbookRunStatus) -
     })
 }
 
+/// The ballots that open gates: what is ratified later is no business of a pass.
+fn deciding(ballots: &[Approval]) -> Vec<&Approval> {
+    ballots.iter().filter(|ballot| ballot.spec.request.kind == BallotKind::Decide).collect()
+}
+
 /// A decision, or one that came early.
 pub(super) type Flow<T = Decision> = Result<T, Decision>;
 
@@ -57,7 +63,7 @@ impl<'a> Pass<'a> {
             })?,
             None => return Self::take_up(run, ballots, world),
         };
-        Ok(Self { run, ballots: ballots.iter().collect(), world, frozen, draft })
+        Ok(Self { run, ballots: deciding(ballots), world, frozen, draft })
     }
 
     fn take_up(run: &'a RunbookRun, ballots: &'a [Approval], world: &'a World) -> Flow<Self> {
@@ -85,7 +91,7 @@ impl<'a> Pass<'a> {
         match frozen {
             Ok(frozen) => {
                 draft.frozen = serde_json::to_value(&frozen).ok();
-                Ok(Self { run, ballots: ballots.iter().collect(), world, frozen, draft })
+                Ok(Self { run, ballots: deciding(ballots), world, frozen, draft })
             }
             Err((reason, sentence)) => {
                 super::finish::close(&mut draft, run, Phase::Failed, reason, &sentence, world.now);

@@ -9,12 +9,12 @@ use super::{Decision, GATE_LOOK, ballot, digest, intent, journal};
 use crate::api::action_record::{ActionRecord, ActionRecordSpec, ActionRecordStatus, RecordKind, RecordState};
 use crate::api::condition::cut;
 use crate::api::run::{Outcome, Result, Verified};
-use crate::api::{INCIDENT_LABEL, RUN_LABEL, RUNBOOK_LABEL, RunbookRun, RunbookRunStatus, SCHEMA_VERSION};
+use crate::api::vote::CountedVote;
+use crate::api::{INCIDENT_LABEL, Person, RUN_LABEL, RUNBOOK_LABEL, RunbookRun, RunbookRunStatus, SCHEMA_VERSION};
 
 /// The name of a record: `<run>-<5 of uid>-<step>-<attempt>`.
 pub(super) fn name(run: &RunbookRun, step: &str, attempt: i32) -> String {
-    let uid: String = ballot::uid(run).chars().filter(char::is_ascii_alphanumeric).take(5).collect();
-    format!("{}-{uid}-{}-{attempt}", ballot::name(run), step)
+    format!("{}-{}-{step}-{attempt}", ballot::name(run), ballot::short_uid(run))
 }
 
 /// The note that a mark has been made, as the memory keeps it.
@@ -38,7 +38,10 @@ pub(super) fn build(run: &RunbookRun, status: &RunbookRunStatus, frozen: &Frozen
     let (step, attempt) = key.rsplit_once('.')?;
     let attempt: i32 = attempt.parse().ok()?;
     let planned = intent::planned_of(status, step, attempt, &outcome.plan)?;
-    let voters: Vec<String> = outcome.approvals.iter().map(|vote| format!("{} as {}", vote.by, vote.role)).collect();
+    let voters: Vec<String> = outcome.approvals.iter().map(CountedVote::display).collect();
+    // What else the authenticator said of the requester stands in the run; evidence that lives for years has who it was.
+    let requester = run.spec.requested_by.clone().unwrap_or_default();
+    let requester = Person { extra: Default::default(), ..requester };
     let original = journal::undone(step);
     let spec = ActionRecordSpec {
         schema_version: SCHEMA_VERSION,
@@ -50,7 +53,7 @@ pub(super) fn build(run: &RunbookRun, status: &RunbookRunStatus, frozen: &Frozen
         step: step.to_owned(),
         attempt,
         kind: if planned.action == "check" { RecordKind::Observation } else { RecordKind::Change },
-        requested_by: run.spec.requested_by.clone().unwrap_or_default(),
+        requested_by: requester,
         reason: run.spec.reason.clone(),
         approved_by: if voters.is_empty() { "no gate".to_owned() } else { cut(&voters.join(", "), 512) },
         approvals: outcome.approvals.clone(),

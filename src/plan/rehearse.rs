@@ -1,9 +1,10 @@
 //! Rehearsing a runbook: would it work if it were started now? Nothing is written; effects are dry-run.
 
 use super::World;
+use super::floor::{self, Unmet};
 use super::freeze;
 use super::segment::planned_step;
-use crate::action::{Context, Obstacle, Query};
+use crate::action::{Context, Obstacle, Query, reason};
 use crate::api::Runbook;
 
 /// What a rehearsal found.
@@ -40,7 +41,19 @@ pub fn rehearse(runbook: &Runbook, world: &World) -> Rehearsal {
     for step in &frozen.steps {
         // A token that no run has: it is never written.
         match planned_step(step, 1, &format!("rehearsal/{}", step.name), &context, &world.seen) {
-            Ok(planned) => effects.push(format!("{}: {}", step.name, planned.summary)),
+            Ok(planned) => {
+                let gate = frozen.gates.iter().find(|gate| Some(&gate.name) == step.gate.as_ref());
+                let planned = [planned];
+                match floor::terms(gate, &planned, &world.operator.floors) {
+                    Ok(_) => effects.extend(planned.map(|planned| format!("{}: {}", step.name, planned.summary))),
+                    Err(Unmet { sentence, .. }) => {
+                        return Rehearsal::Stalled {
+                            reason: reason::FLOOR_UNMET.to_owned(),
+                            sentence: format!("step {}: {sentence}", step.name),
+                        };
+                    }
+                }
+            }
             Err(Obstacle::Unseen(queries)) => {
                 unseen.extend(queries.into_iter().filter(|q| !unseen.contains(q)).collect::<Vec<_>>())
             }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use serde_json::json;
 
+use super::floor::{self, Terms, Unmet};
 use super::freeze::Frozen;
 use super::journal::{self, Segment, StepState};
 use super::pass::{Flow, Pass};
@@ -13,7 +14,6 @@ use super::{Decision, MOST_VOID_PLANS, ballot, digest};
 use crate::action::{self, Answer, Context, Obstacle, Query, Seen, reason};
 use crate::api::condition::cut;
 use crate::api::run::{Phase, Plan, PlannedStep, Target};
-use crate::api::runbook::Gate;
 use crate::api::{SCHEMA_VERSION, Step};
 
 /// What a step finds and leaves may be so many bytes together: both stand in plan, journal and record, and what could not
@@ -64,8 +64,20 @@ impl Pass<'_> {
                 }
             }
         }
-        let gate = segment.gate.and_then(|name| self.frozen.gates.iter().find(|g| g.name == name)).cloned();
-        let plan = self.plan(steps, gate.as_ref(), because, since);
+        let terms = match self.terms(segment, &steps) {
+            Ok(terms) => terms,
+            Err(Unmet { step: name, sentence }) => {
+                let Some(step) = segment.steps.iter().find(|step| step.name == name) else {
+                    return self.finish(Phase::Failed, reason::FLOOR_UNMET, &sentence);
+                };
+                let StepState::Untouched { attempt } = journal::state(&self.draft, &name) else {
+                    return self.finish(Phase::Failed, reason::FLOOR_UNMET, &sentence);
+                };
+                return self.refuse_unplanned(index, step, attempt, reason::FLOOR_UNMET, &sentence);
+            }
+        };
+        let gate = terms.gate.clone();
+        let plan = self.plan(steps, terms, because, since);
         let first = segment.steps.iter().find(|s| plan.steps.first().is_some_and(|p| p.step == s.name));
         let progress = first.map(|step| self.progress(step)).unwrap_or_default();
         let key = format!("{index}.{revision}");
@@ -98,8 +110,14 @@ impl Pass<'_> {
                     }
                 }
             }
-            let gate = segment.gate.and_then(|name| self.frozen.gates.iter().find(|g| g.name == name)).cloned();
-            let mut plan = self.plan(steps, gate.as_ref(), "", None);
+            let terms = match self.terms(segment, &steps) {
+                Ok(terms) => terms,
+                Err(Unmet { step, sentence }) => {
+                    self.draft.plans = plans;
+                    return self.finish(Phase::Failed, reason::FLOOR_UNMET, &format!("step {step}: {sentence}"));
+                }
+            };
+            let mut plan = self.plan(steps, terms, "", None);
             plan.ballots.clear();
             plans.insert(format!("{index}.1"), plan);
         }
@@ -113,8 +131,17 @@ impl Pass<'_> {
         format!("{}/{}/{step}/{attempt}", self.name(), ballot::uid(self.run))
     }
 
-    fn plan(&self, steps: Vec<PlannedStep>, gate: Option<&Gate>, because: &str, since: Option<MicroTime>) -> Plan {
-        let plan_hash = plan_hash(ballot::uid(self.run), &self.frozen, gate, &steps);
+    /// The gate of a segment as it is in force for these steps.
+    fn terms(&self, segment: &Segment<'_>, steps: &[PlannedStep]) -> Result<Terms, Unmet> {
+        let gate = segment.gate.and_then(|name| self.frozen.gates.iter().find(|g| g.name == name));
+        floor::terms(gate, steps, &self.world.operator.floors)
+    }
+
+    fn plan(&self, steps: Vec<PlannedStep>, terms: Terms, because: &str, since: Option<MicroTime>) -> Plan {
+        let author = self.frozen.author.as_str();
+        let gate = terms.gate.as_ref();
+        let excluded = gate.filter(|gate| !gate.author_may_approve && !author.is_empty()).map(|_| author.to_owned());
+        let plan_hash = plan_hash(ballot::uid(self.run), &self.frozen, &terms, excluded.as_deref(), &steps);
         let taken: Vec<&str> = self
             .ballots
             .iter()
@@ -130,6 +157,9 @@ impl Pass<'_> {
             expires_at: gate.map(|g| Time(whole_seconds(later(self.world.now, g.valid_for.seconds())))),
             code: digest::code(&plan_hash),
             plan_hash,
+            floors: terms.floors.iter().map(|floor| cut(floor, 256)).take(32).collect(),
+            excluded,
+            terms: terms.gate,
             summary: summary(&steps),
             revised_because: cut(because, 1024),
             steps,
@@ -206,7 +236,13 @@ fn summary(steps: &[PlannedStep]) -> String {
 
 /// The digest of everything that bears on the effect, and of nothing else: what was found before is not in it, nor what
 /// is only said to people.
-pub(super) fn plan_hash(run_uid: &str, frozen: &Frozen, gate: Option<&Gate>, steps: &[PlannedStep]) -> String {
+pub(super) fn plan_hash(
+    run_uid: &str,
+    frozen: &Frozen,
+    terms: &Terms,
+    excluded: Option<&str>,
+    steps: &[PlannedStep],
+) -> String {
     let steps: Vec<_> = steps
         .iter()
         .map(|step| {
@@ -222,7 +258,9 @@ pub(super) fn plan_hash(run_uid: &str, frozen: &Frozen, gate: Option<&Gate>, ste
         "runbook": [frozen.runbook_uid, frozen.runbook_digest],
         "serviceAccount": frozen.service_account,
         "parameters": frozen.parameters,
-        "gate": gate,
+        "gate": terms.gate,
+        "floors": terms.floors,
+        "excluded": excluded,
         "steps": steps,
     }))
 }

@@ -55,12 +55,7 @@ impl Pass<'_> {
 
     /// Notes an outcome of which nothing is in place.
     fn write_unchanged(&mut self, act: &Act<'_>, result: Result, message: &str, effect: Option<&Effect>) -> Decision {
-        self.write_outcome(act, result, message, effect, None);
-        if let Some(outcome) = self.entry(act).outcome.as_mut() {
-            outcome.changed = false;
-            outcome.undo = None;
-        }
-        Decision::Write(Box::new(self.draft.clone()))
+        self.note_outcome(act, result, message, effect, None, false)
     }
 
     /// It is refused, with nothing written.
@@ -147,6 +142,18 @@ impl Pass<'_> {
         acted_at: Option<Timestamp>,
     ) -> Decision {
         let changed = act.step.action.changes() && matches!(result, Result::Done | Result::Unknown);
+        self.note_outcome(act, result, message, effect, acted_at, changed)
+    }
+
+    fn note_outcome(
+        &mut self,
+        act: &Act<'_>,
+        result: Result,
+        message: &str,
+        effect: Option<&Effect>,
+        acted_at: Option<Timestamp>,
+        changed: bool,
+    ) -> Decision {
         let before = effect.map_or_else(|| act.planned.before.clone(), |e| e.before.clone());
         let undo = if changed && act.planned.undo.is_some() {
             action::undo_note(&act.step.action, &self.context(act.intent_at.0), &act.planned.target, &before)
@@ -169,6 +176,9 @@ impl Pass<'_> {
             approvals: act.votes.clone(),
         };
         let (progress, abort) = (self.progress(act.step), self.abort_command());
+        if changed {
+            self.note_ratification(&act.votes);
+        }
         self.entry(act).outcome = Some(outcome);
         self.say(Phase::Verifying, &progress, "", vec![abort]);
         Decision::Write(Box::new(self.draft.clone()))

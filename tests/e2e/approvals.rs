@@ -152,8 +152,16 @@ fn the_wrong_people_and_the_wrong_words(leg: Leg) -> Result<()> {
     assert_eq!(text(&denied, "/status/message"), "bob said no: wrong service");
 
     // What is decided stays.
+    let at = poll("the time of the vote", WITHIN, || {
+        let managers = town.get("apv", name)?.pointer("/metadata/managedFields").cloned().context("managers")?;
+        let voted = |entry: &&Value| {
+            entry.pointer("/fieldsV1/f:metadata/f:annotations").is_some_and(|marks| marks.get("f:deny").is_some())
+        };
+        let entry = managers.as_array().into_iter().flatten().find(voted).cloned().context("the voter's")?;
+        Ok(text(&entry, "/time").to_owned())
+    })?;
     let decided = format!(
-        "this ballot is already decided by bob: deny; to stop the run after all: kubectl annotate rbr -n {} room-1 abort=\"why\"",
+        "this ballot is already decided by bob at {at}: deny; to stop the run after all: kubectl annotate rbr -n {} room-1 abort=\"why\"",
         town.namespace
     );
     let late = |more: &str| {
@@ -287,7 +295,12 @@ fn nobody_starts_in_another_name(town: &Town) -> Result<()> {
     poll("the role to be in force", WITHIN, || refused_create(town, "viewer", &theirs, &sentence))?;
     let mut marked = run(town.leg, "room", "marked", "alice");
     marked["metadata"]["annotations"] = json!({"settle": "done I know it"});
-    refused_create(town, "alice", &marked, "a run does not start with abort or settle; take the annotation away")?;
+    refused_create(
+        town,
+        "alice",
+        &marked,
+        "a run does not start with abort, settle or breakglass; take the annotation away",
+    )?;
     let mut labelled = run(town.leg, "room", "labelled", "alice");
     labelled["metadata"]["labels"] = json!({"firstaid.dev/run": "other"});
     refused_create(town, "alice", &labelled, "labels that start with firstaid.dev/ are first-aid's own")

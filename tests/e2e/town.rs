@@ -59,9 +59,18 @@ impl Town {
     /// The same on an API server of its own, for a test that does what all others would feel: the global brake, or a
     /// policy that is taken away. Its processes end with this one.
     pub fn open_alone(leg: Leg, name: &str) -> Result<Self> {
-        let mut town = Self::empty_on(Box::leak(Box::new(start(leg))), leg, name)?;
+        Self::open_alone_with(leg, name, &[], &[])
+    }
+
+    /// The same, with values of the chart, and what they put into the operator's environment.
+    pub fn open_alone_with(leg: Leg, name: &str, values: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Self> {
+        let sandbox = Box::leak(Box::new(start(leg)));
+        if !values.is_empty() {
+            sandbox.install_chart(values)?;
+        }
+        let mut town = Self::empty_on(sandbox, leg, name)?;
         town.sandbox.open_shop(&town.namespace)?;
-        town.start_operator()?;
+        town.start_operator_with(env)?;
         Ok(town)
     }
 
@@ -80,10 +89,16 @@ impl Town {
 
     /// Starts the operator, or starts it again after a kill.
     pub fn start_operator(&mut self) -> Result<()> {
+        self.start_operator_with(&[])
+    }
+
+    /// The same, with more in its environment, as the chart's values would give it.
+    pub fn start_operator_with(&mut self, more: &[(&str, &str)]) -> Result<()> {
         let lease = format!("--lease-name={}", self.namespace);
         let args = ["--namespaces", &self.namespace, &lease, "--lease-seconds=3", "--cluster-name=sandbox"];
         let binary = std::path::Path::new(env!("CARGO_BIN_EXE_firstaid"));
-        let mut operator = self.sandbox.start_operator(binary, &args, &[("RUST_LOG", "info,firstaid=debug")])?;
+        let env: Vec<(&str, &str)> = [("RUST_LOG", "info,firstaid=debug")].iter().chain(more).copied().collect();
+        let mut operator = self.sandbox.start_operator(binary, &args, &env)?;
         operator.wait_ready(WITHIN)?;
         self.operator = Some(operator);
         Ok(())

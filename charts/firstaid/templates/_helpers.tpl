@@ -32,6 +32,11 @@ request.userInfo.username == 'system:serviceaccount:{{ .Release.Namespace }}:{{ 
 {{- end }}
 {{- end -}}
 
+{{/* CEL: who somebody is. Whatever compares people compares this. */}}
+{{- define "firstaid.person" -}}
+{{ .Values.identity.personKey }}
+{{- end -}}
+
 {{/* CEL: id of the credential of the request; empty for impersonation and for static tokens. */}}
 {{- define "firstaid.credential" -}}
 has(request.userInfo.extra) && 'authentication.kubernetes.io/credential-id' in request.userInfo.extra ? request.userInfo.extra['authentication.kubernetes.io/credential-id'][0] : ''

@@ -17,6 +17,7 @@ impl Cluster {
             namespace: "firstaid-system".to_owned(),
             cluster: Named { name: "test".to_owned(), uid: "c1".to_owned() },
             stamps: self.stamps,
+            floors: self.floors.clone(),
         }
     }
 
@@ -76,9 +77,11 @@ impl Cluster {
         for mut ballot in ballots {
             let name = ballot.metadata.name.clone().unwrap();
             assert!(
-                self.status().plans.values().any(|p| p.ballots.iter().any(|s| s.name == name)),
+                self.status().ratification == name
+                    || self.status().plans.values().any(|p| p.ballots.iter().any(|s| s.name == name)),
                 "{name} is in no plan"
             );
+            self.memory.issued.insert(name.clone());
             ballot.metadata.uid = Some(format!("uid-{name}"));
             self.ballots.entry(name).or_insert(ballot);
         }

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::action::{Answer, AutoscalerFacts, Effect, Query, Seen};
-use crate::api::approval::{ApprovalStatus, BallotState};
+use crate::api::approval::{ApprovalStatus, BallotKind, BallotState};
 use crate::api::run::{Phase, StepJournal};
 use crate::api::{ActionRecord, Approval, LIVE_LABEL, Person, RunbookRun, RunbookRunStatus};
 use crate::plan::{self, Decision, Memory, World};
@@ -42,6 +42,7 @@ pub struct Cluster {
     pub records: BTreeMap<String, ActionRecord>,
     pub memory: Memory,
     pub stamps: bool,
+    pub floors: Vec<plan::Floor>,
     pub brake: Answer,
     /// Somebody put a record of their own in the place of each of ours.
     pub record_in_the_way: bool,
@@ -135,6 +136,7 @@ impl Cluster {
             records: BTreeMap::new(),
             memory: Memory::default(),
             stamps: true,
+            floors: Vec::new(),
             brake: Answer::Brake(None),
             record_in_the_way: false,
             guards: Answer::Yes,
@@ -214,13 +216,23 @@ impl Cluster {
         self.store(&key, object);
     }
 
+    /// This person last changed what the runbook does.
+    pub fn author(&mut self, name: &str) {
+        let Answer::Object(Some(runbook)) = &mut self.runbook else { panic!("there is a runbook") };
+        runbook["metadata"]["annotations"] = json!({"firstaid.dev/author": name});
+    }
+
     pub fn annotate(&mut self, key: &str, value: &str) {
         self.run.metadata.annotations.get_or_insert_default().entry(key.to_owned()).or_insert(value.to_owned());
     }
 
+    /// Of those that open gates.
     pub fn open_ballots(&self) -> Vec<String> {
-        let open =
-            |b: &&Approval| b.status.as_ref().unwrap().state == BallotState::Open && b.metadata.annotations.is_none();
+        let open = |b: &&Approval| {
+            b.spec.request.kind == BallotKind::Decide
+                && b.status.as_ref().unwrap().state == BallotState::Open
+                && b.metadata.annotations.is_none()
+        };
         self.ballots.values().filter(open).map(|b| b.metadata.name.clone().unwrap()).collect()
     }
 
@@ -286,6 +298,13 @@ impl Cluster {
                 }
                 Decision::Write(status) => self.write(*status),
                 Decision::Ask(ballots) => self.issue(ballots),
+                Decision::Admit(ballots) => {
+                    for name in ballots {
+                        let status = self.ballots.get_mut(&name).unwrap().status.as_mut().unwrap();
+                        assert!(!status.open_to_requester && status.state == BallotState::Open, "{name}");
+                        status.open_to_requester = true;
+                    }
+                }
                 Decision::Retire(retirements) => {
                     for retirement in retirements {
                         let now = self.now;
@@ -294,7 +313,8 @@ impl Cluster {
                         if let Some(state) = retirement.state {
                             let old = ballot.status.as_ref().unwrap().state;
                             assert!(old == BallotState::Open, "{} is no longer open", retirement.ballot);
-                            ballot.status = Some(ApprovalStatus { state, changed_at: micro(now) });
+                            let open_to_requester = ballot.status.as_ref().unwrap().open_to_requester;
+                            ballot.status = Some(ApprovalStatus { state, changed_at: micro(now), open_to_requester });
                         }
                     }
                 }

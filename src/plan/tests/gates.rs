@@ -165,9 +165,12 @@ fn one_person_counts_once() {
 #[case("bob", "0000 go", "its code is of another plan")]
 #[case("bob", "CODE   ", "it does not say why")]
 #[case("bob", "CODE", "it does not say why")]
+#[case("dora", "CODE go", "it is by whoever wrote what the runbook does")]
 #[case("", "CODE go", "it does not say who voted")]
 fn a_vote_that_does_not_count_is_followed_by_a_new_ballot(#[case] by: &str, #[case] vote: &str, #[case] why: &str) {
-    let mut c = waiting();
+    let mut c = Cluster::gated();
+    c.author("dora");
+    c.pass();
     c.mark("shed-1-1", by, "approve", vote);
     c.pass();
     assert_eq!(c.sent, 0);

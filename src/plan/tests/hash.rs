@@ -7,20 +7,22 @@ use super::cluster::Cluster;
 use crate::api::run::PlannedStep;
 use crate::api::runbook::Gate;
 use crate::plan::Frozen;
+use crate::plan::floor::Terms;
 use crate::plan::segment::plan_hash;
 
 /// Everything that a hash is made from, as JSON, so that a test can change one place.
 fn facts() -> Value {
     let mut c = Cluster::gated();
     c.pass();
-    json!({"run": "run-uid", "frozen": c.status().frozen, "gate": c.status().frozen.as_ref().unwrap()["gates"][0], "steps": c.status().plans["0.1"].steps})
+    json!({"run": "run-uid", "frozen": c.status().frozen, "gate": c.status().frozen.as_ref().unwrap()["gates"][0], "floors": [], "excluded": "dora", "steps": c.status().plans["0.1"].steps})
 }
 
 fn hash(facts: &Value) -> String {
     let frozen: Frozen = serde_json::from_value(facts["frozen"].clone()).unwrap();
     let gate: Option<Gate> = serde_json::from_value(facts["gate"].clone()).unwrap();
+    let terms = Terms { gate, floors: serde_json::from_value(facts["floors"].clone()).unwrap() };
     let steps: Vec<PlannedStep> = serde_json::from_value(facts["steps"].clone()).unwrap();
-    plan_hash(facts["run"].as_str().unwrap(), &frozen, gate.as_ref(), &steps)
+    plan_hash(facts["run"].as_str().unwrap(), &frozen, &terms, facts["excluded"].as_str(), &steps)
 }
 
 fn hash_with(place: &str, value: Value) -> String {
@@ -38,7 +40,7 @@ fn hash_with(place: &str, value: Value) -> String {
 fn it_is_the_one_in_the_plan() {
     let mut c = Cluster::gated();
     c.pass();
-    assert_eq!(c.status().plans["0.1"].plan_hash, hash(&facts()));
+    assert_eq!(c.status().plans["0.1"].plan_hash, hash_with("/excluded", Value::Null));
     assert!(c.status().plans["0.1"].plan_hash.starts_with(&format!("sha256:{}", c.status().plans["0.1"].code)));
 }
 
@@ -55,6 +57,13 @@ fn it_is_the_one_in_the_plan() {
 #[case("/gate/reason", json!("Optional"))]
 #[case("/gate/validFor", json!("16m"))]
 #[case("/gate/timeout", json!("2h"))]
+#[case("/gate/selfApproval", json!("Always"))]
+#[case("/gate/aloneAfter", json!("1m"))]
+#[case("/gate/authorMayApprove", json!(true))]
+#[case("/gate/allowServiceAccounts", json!(true))]
+#[case("/gate/verifiedCredential", json!(true))]
+#[case("/floors", json!(["scale: at least 2 of sre"]))]
+#[case("/excluded", json!("carol"))]
 #[case("/steps", json!([]))]
 #[case("/steps/0/step", json!("another"))]
 #[case("/steps/0/action", json!("disable"))]

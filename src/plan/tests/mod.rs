@@ -1,6 +1,7 @@
 //! The planner against a cluster in memory.
 
 mod act;
+mod alone;
 mod ambiguous;
 mod api_server;
 mod checks;

@@ -1,0 +1,83 @@
+//! Ratification: a run that was decided without a second person says so until somebody else has ratified or disowned it,
+//! which mostly happens after it has ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{StreamExt, select_all};
+use kube::runtime::controller::{Action, Config, Controller};
+use kube::{Client, ResourceExt};
+
+use super::{Context, PassError, apis, note, watch};
+use crate::api::condition::kind;
+use crate::api::{APPROVE_ANNOTATION, Approval, DENY_ANNOTATION, LIVE_LABEL, LIVE_RATIFIES};
+use crate::perform::{self, Journalled};
+use crate::plan::{self, Retirement};
+
+/// After an error, or while something is in the way.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Notes every ratification in these namespaces until the future resolves.
+pub async fn drive(
+    client: Client,
+    namespaces: &[String],
+    context: Arc<Context>,
+    stop: impl Future<Output = ()> + Send + Sync + Clone + 'static,
+) {
+    // Few: the label goes when the word is noted.
+    let awaited = watch().labels(&format!("{LIVE_LABEL}={LIVE_RATIFIES}"));
+    let drivers = apis::<Approval>(&client, namespaces).into_iter().map(|ballots| {
+        Controller::new(ballots, awaited.clone())
+            .with_config(Config::default().concurrency(2))
+            .graceful_shutdown_on(stop.clone())
+            .run(reconcile, again, Arc::clone(&context))
+            .boxed()
+    });
+    select_all(drivers)
+        .for_each(|result| async move {
+            if let Err(error) = result {
+                tracing::debug!(%error, "a ratification was not noted");
+            }
+        })
+        .await;
+}
+
+fn again(ballot: Arc<Approval>, error: &PassError, context: Arc<Context>) -> Action {
+    note(ballot.as_ref(), error, &context);
+    Action::requeue(AGAIN)
+}
+
+async fn reconcile(ballot: Arc<Approval>, context: Arc<Context>) -> Result<Action, PassError> {
+    let marks = ballot.annotations();
+    if !marks.contains_key(APPROVE_ANNOTATION) && !marks.contains_key(DENY_ANNOTATION) {
+        return Ok(Action::await_change());
+    }
+    let (namespace, name) = (ballot.namespace().unwrap_or_default(), ballot.name_any());
+    // Without the policies anybody could ratify in any name.
+    if let Err(why) = context.performer.guard().proof().await {
+        tracing::warn!(namespace, ballot = name, why, "a ratification waits for proof of the approval policies");
+        return Ok(Action::requeue(AGAIN));
+    }
+    let failed = |doing: &'static str| move |error| PassError::Call { doing, error };
+    let read = context.performer.read_ratification(&namespace, &name).await;
+    let Some((run, ballot)) = read.map_err(failed("reading a ratification"))? else {
+        return Ok(Action::await_change());
+    };
+    if let Some(status) = plan::ratified(&run, &ballot, perform::now()) {
+        match context.performer.write_status(&run, status).await.map_err(failed("noting a ratification"))? {
+            Journalled::Stored(stored) => {
+                tracing::info!(namespace, run = run.name_any(), ballot = name, "ratification noted");
+                let noted = stored.status.into_iter().flat_map(|status| status.conditions);
+                if let Some(condition) = noted.into_iter().find(|c| c.kind == kind::RATIFIED) {
+                    let disowned = condition.status != "True";
+                    let reason = if disowned { "Disowned" } else { "Ratified" };
+                    context.performer.tell(&run, disowned, reason, &condition.message);
+                }
+            }
+            Journalled::Stale => return Ok(Action::requeue(Duration::ZERO)),
+        }
+    }
+    let noted = Retirement { ballot: name, state: None };
+    context.performer.retire(&namespace, &noted).await.map_err(failed("closing a ballot of ratification"))?;
+    Ok(Action::await_change())
+}

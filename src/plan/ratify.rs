@@ -1,0 +1,91 @@
+//! Ratification: what was decided without a second person (alone at night, or by breaking the glass) is looked at by
+//! somebody else afterwards, on a ballot of its own.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+use super::ballot::{self, Mark};
+use super::pass::Pass;
+use crate::api::approval::{Approval, BallotKind};
+use crate::api::condition::{self, kind};
+use crate::api::runbook::SelfApproval;
+use crate::api::vote::CountedVote;
+use crate::api::{LIVE_LABEL, LIVE_RATIFIES, RunbookRun, RunbookRunStatus};
+
+impl Pass<'_> {
+    /// With the outcome of an act that was decided without a second person: the run says so until somebody ratifies it.
+    pub(super) fn note_ratification(&mut self, votes: &[CountedVote]) {
+        let Some(vote) = votes.iter().find(|vote| vote.decided_as.needs_ratification()) else { return };
+        if !self.draft.ratification.is_empty() {
+            return;
+        }
+        self.draft.ratification = ballot::ratification_name(self.run);
+        let message = format!(
+            "{}: {}; somebody else is to ratify or disown it: kubectl describe apv -n {} {}",
+            vote.display(),
+            vote.why,
+            self.namespace(),
+            self.draft.ratification
+        );
+        let (generation, now) = (self.run.metadata.generation, self.world.now);
+        let reason = format!("{:?}", vote.decided_as);
+        condition::set(&mut self.draft.conditions, kind::RATIFIED, false, &reason, &message, generation, now);
+    }
+
+    /// What was decided without a second person, in capital letters, if anything was.
+    pub(super) fn unratified(&self) -> Option<String> {
+        let votes = self.draft.steps.values().filter_map(|entry| entry.outcome.as_ref()).flat_map(|o| &o.approvals);
+        let mut decided = votes.filter(|vote| vote.decided_as.needs_ratification());
+        decided.next().filter(|_| !self.draft.ratification.is_empty()).map(CountedVote::display)
+    }
+
+    /// The ballot on which it is to be ratified, if there is to be one.
+    pub(super) fn ratification(&self) -> Option<Approval> {
+        if self.draft.ratification.is_empty() {
+            return None;
+        }
+        let decided = |vote: &&CountedVote| vote.decided_as.needs_ratification();
+        let mut votes = self.draft.steps.values().filter_map(|entry| {
+            let outcome = entry.outcome.as_ref()?;
+            Some((outcome.plan.as_str(), outcome.approvals.iter().find(decided)?))
+        });
+        let (key, vote) = votes.next()?;
+        let plan = self.draft.plans.get(key)?;
+        let gate = plan.terms.as_ref()?;
+        let role = gate.requires.first().map(|r| r.role.clone()).unwrap_or_default();
+        let slot = crate::api::run::Slot { name: self.draft.ratification.clone(), role };
+        let mut issued = ballot::issue(self.run, key, plan, gate, &slot, self.world.now);
+        let request = &mut issued.spec.request;
+        request.kind = BallotKind::Ratify;
+        request.self_approval = SelfApproval::Never;
+        request.excluded = vec![vote.by.clone()];
+        request.allow_service_accounts = false;
+        request.expires_at = None;
+        request.issued_at = MicroTime(self.world.now);
+        request.effects.insert(0, format!("DONE ALREADY, under {}: {}", vote.display(), vote.why));
+        request.effects.insert(1, "approve ratifies it, deny disowns it; neither undoes anything".to_owned());
+        if let Some(labels) = issued.metadata.labels.as_mut() {
+            labels.insert(LIVE_LABEL.to_owned(), LIVE_RATIFIES.to_owned());
+        }
+        Some(issued)
+    }
+}
+
+/// What a marked ballot of ratification makes of its run; none where it says nothing new.
+pub fn ratified(run: &RunbookRun, ballot: &Approval, now: Timestamp) -> Option<RunbookRunStatus> {
+    let status = run.status.as_ref()?;
+    let named = ballot.metadata.name.as_ref() == Some(&status.ratification);
+    if !named || ballot.spec.request.kind != BallotKind::Ratify || !ballot::is_of(ballot, run) {
+        return None;
+    }
+    let (holds, reason, message) = match ballot::read(ballot) {
+        Mark::Approve(vote) => (true, "Ratified", format!("{} ratified it as {}: {}", vote.by, vote.role, vote.why)),
+        Mark::Deny { by, why } => (false, "Disowned", format!("{by} disowned it: {why}")),
+        Mark::Empty | Mark::Void(_) => return None,
+    };
+    let mut status = status.clone();
+    let ballot = status.ratification.clone();
+    status.next_commands.retain(|command| !command.contains(&ballot));
+    condition::set(&mut status.conditions, kind::RATIFIED, holds, reason, &message, run.metadata.generation, now);
+    (Some(&status) != run.status.as_ref()).then_some(status)
+}
