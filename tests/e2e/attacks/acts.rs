@@ -149,7 +149,10 @@ pub const ROWS: &[Row] = &[
         title: "to take the operator's Lease",
         who: "mallory",
         call: "kubectl create -f lease-in-firstaid-system.json",
-        sees: Both(Rbac, r#"User "mallory" cannot create resource "leases" in API group "coordination.k8s.io" in the namespace "firstaid-system""#),
+        sees: Both(
+            Rbac,
+            r#"User "mallory" cannot create resource "leases" in API group "coordination.k8s.io" in the namespace "firstaid-system""#,
+        ),
         play: in_vain,
     },
     Row {
@@ -171,11 +174,67 @@ pub const ROWS: &[Row] = &[
         ),
         play: under_a_hostile_policy,
     },
+    Row {
+        id: "6c",
+        title: "to vote by impersonation where the gate asks for a credential",
+        who: "helpdesk",
+        call: r#"kubectl --as=zoe --as-group=sre annotate apv $BALLOT approve="$CODE queue grows" by=zoe"#,
+        sees: Both(Policy("firstaid-ballot"), "a vote must carry a credential id here; impersonation (--as) is not accepted"),
+        play: at_a_strict_gate,
+    },
+    Row {
+        id: "48a",
+        title: "to break the glass without the right",
+        who: "alice",
+        call: r#"kubectl annotate rbr glass breakglass="the database is down and nobody answers" $BREAKS"#,
+        sees: Both(Policy("firstaid-run"), "you may not break the glass of room; ask somebody who may approve (kubectl get apv -n NAMESPACE), or for the role firstaid-incident-commander in NAMESPACE"),
+        play: at_the_glass,
+    },
+    Row {
+        id: "48b",
+        title: "to break the glass with every verb on our resources",
+        who: "mallory",
+        call: r#"kubectl annotate rbr glass breakglass="the database is down and nobody answers" $BREAKS"#,
+        sees: Both(Policy("firstaid-run"), "you may not break the glass of room; ask somebody who may approve (kubectl get apv -n NAMESPACE), or for the role firstaid-incident-commander in NAMESPACE"),
+        play: in_vain,
+    },
+    Row {
+        id: "48c",
+        title: "to break the glass without saying why",
+        who: "commander",
+        call: r#"kubectl annotate rbr glass breakglass="it is urgent" $BREAKS"#,
+        sees: Both(Policy("firstaid-run"), r#"say in at least 20 characters why nobody can approve, as in breakglass="the database is down and nobody answers the phone""#),
+        play: in_vain,
+    },
+    Row {
+        id: "48d",
+        title: "to break the glass in somebody else's name",
+        who: "commander",
+        call: r#"kubectl annotate rbr glass breakglass="the database is down and nobody answers" breakglass-by=bob"#,
+        sees: Both(Policy("firstaid-run"), "you are commander: write breakglass-by=commander"),
+        play: in_vain,
+    },
+    Row {
+        id: "48e",
+        title: "to break the glass with the right to: it is done, and is told until somebody else has ratified it",
+        who: "commander",
+        call: r#"kubectl annotate rbr glass breakglass="the database is down and nobody answers" $BREAKS"#,
+        sees: Both(Operator, "BREAK GLASS by commander"),
+        play: the_glass_is_broken,
+    },
+    Row {
+        id: "48f",
+        title: "to ratify one's own breaking of the glass",
+        who: "commander",
+        call: r#"kubectl annotate apv $BALLOT approve="$CODE it had to be" $BY"#,
+        sees: Both(Policy("firstaid-ballot"), "you (commander) decided this yourself; somebody else must ratify it"),
+        play: in_vain,
+    },
 ];
 
 /// How many of the rows end in an act.
 pub fn acts(leg: Leg) -> usize {
-    if leg == Leg::Plain { 5 } else { 4 }
+    if leg == Leg::Plain { 6 } else { 5 }
 }
 
 const RUNBOOKS: &str = "
@@ -184,7 +243,7 @@ kind: Runbook
 metadata: {name: room}
 spec:
   summary: More pods of checkout
-  gates: [{name: on-call, requires: [{role: sre}]}]
+  gates: [{name: on-call, requires: [{role: sre}], selfApproval: Never}]
   steps:
   - {name: scale-out, gate: on-call, scale: {target: {kind: Deployment, name: checkout}, replicas: 7}}
 ---
@@ -193,16 +252,25 @@ kind: Runbook
 metadata: {name: agents}
 spec:
   summary: New agents
-  gates: [{name: on-call, requires: [{role: sre}]}]
+  gates: [{name: on-call, requires: [{role: sre}], selfApproval: Never}]
   steps:
   - {name: restart, gate: on-call, restart: {target: {kind: DaemonSet, name: agent}}}
+---
+apiVersion: firstaid.dev/v1alpha1
+kind: Runbook
+metadata: {name: strict}
+spec:
+  summary: More pods of checkout, and no impersonation
+  gates: [{name: on-call, requires: [{role: sre}], verifiedCredential: true}]
+  steps:
+  - {name: scale-out, gate: on-call, scale: {target: {kind: Deployment, name: checkout}, replicas: 7}}
 ---
 apiVersion: firstaid.dev/v1alpha1
 kind: Runbook
 metadata: {name: large}
 spec:
   summary: A flag in a very large document
-  gates: [{name: on-call, requires: [{role: sre}]}]
+  gates: [{name: on-call, requires: [{role: sre}], selfApproval: Never}]
   steps:
   - {name: flag-off, gate: on-call, disable: {flag: x, configMap: {name: large, key: flags.yaml, format: Yaml, pointer: /x}}}
 ---
@@ -211,7 +279,7 @@ kind: Runbook
 metadata: {name: on-clusterrole}
 spec:
   summary: More of cluster-admin
-  gates: [{name: on-call, requires: [{role: sre}]}]
+  gates: [{name: on-call, requires: [{role: sre}], selfApproval: Never}]
   steps:
   - {name: more, gate: on-call, scale: {target: {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, name: cluster-admin}, replicas: 7}}
 ---
@@ -221,7 +289,7 @@ metadata: {name: named}
 spec:
   summary: Pods of what the run names
   parameters: [{name: service, type: string, default: checkout}, {name: pods, type: integer, default: '7'}]
-  gates: [{name: on-call, requires: [{role: sre}]}]
+  gates: [{name: on-call, requires: [{role: sre}], selfApproval: Never}]
   steps:
   - {name: more, gate: on-call, scale: {target: {kind: Deployment, name: '${params.service}'}, replicas: '${params.pods}'}}
 ";
@@ -279,7 +347,12 @@ pub fn open(leg: Leg) -> Result<Scene> {
 
 /// A run of `room` that waits, with its ballot in the attacker's shell.
 fn waiting(scene: &mut Scene, name: &str) -> Result<()> {
-    scene.town.start("room", name)?;
+    waiting_of(scene, "room", name)
+}
+
+/// The same of another runbook.
+fn waiting_of(scene: &mut Scene, runbook: &str, name: &str) -> Result<()> {
+    scene.town.start(runbook, name)?;
     scene.town.wait_phase(name, "Waiting")?;
     let ballot = scene.town.ballot(name)?;
     scene.word("BALLOT", text(&ballot, "/metadata/name"));
@@ -489,4 +562,30 @@ fn under_a_hostile_policy(scene: &mut Scene, row: &Row) -> Result<Seen> {
     scene.town.sandbox.kubectl_input("root", &["delete", "-f", "-"], &policy)?.ok()?;
     tidy(scene, "hostile")?;
     Ok(seen)
+}
+
+fn at_a_strict_gate(scene: &mut Scene, row: &Row) -> Result<Seen> {
+    waiting_of(scene, "strict", "strict")?;
+    let seen = in_vain(scene, row)?;
+    tidy(scene, "strict")?;
+    Ok(seen)
+}
+
+fn at_the_glass(scene: &mut Scene, row: &Row) -> Result<Seen> {
+    waiting(scene, "glass")?;
+    in_vain(scene, row)
+}
+
+fn the_glass_is_broken(scene: &mut Scene, row: &Row) -> Result<Seen> {
+    scene.shell(row.who, row.call)?.ok()?;
+    let done = scene.town.wait_phase("glass", "Succeeded")?;
+    let record = scene.town.only_record("glass")?;
+    ensure!(replicas(scene)? == 7, "it is {}", replicas(scene)?);
+    let conditions = done.pointer("/status/conditions").and_then(Value::as_array).context("conditions")?;
+    let ratified = conditions.iter().find(|c| text(c, "/type") == "Ratified").context("Ratified")?;
+    ensure!(text(ratified, "/status") == "False", "{ratified:#}");
+    let ballot = scene.town.get("apv", text(&done, "/status/ratification"))?;
+    scene.word("BALLOT", text(&ballot, "/metadata/name"));
+    scene.word("CODE", text(&ballot, "/spec/request/code"));
+    scene.saw(Operator, text(&record, "/spec/approvedBy"))
 }

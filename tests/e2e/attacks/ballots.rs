@@ -189,16 +189,16 @@ pub const ROWS: &[Row] = &[
     Row {
         id: "6b",
         title: "to forge the credential id that an impersonated vote lacks",
-        who: "helpdesk",
+        who: "forger",
         call: r#"kubectl --as=zoe --as-group=sre --as-user-extra=authentication.kubernetes.io/credential-id=X509SHA256=00 annotate apv $BALLOT approve="$CODE queue grows" by=zoe"#,
         sees: Each(
             (
                 Rbac,
-                r#"User "helpdesk" cannot impersonate-on:user-info:get resource "approvals" in API group "firstaid.dev" in the namespace "NAMESPACE""#,
+                r#"User "forger" cannot impersonate-on:user-info:get resource "approvals" in API group "firstaid.dev" in the namespace "NAMESPACE""#,
             ),
             (
                 Rbac,
-                r#"User "helpdesk" cannot impersonate resource "userextras/authentication.kubernetes.io/credential-id" in API group "authentication.k8s.io" at the cluster scope"#,
+                r#"User "forger" cannot impersonate resource "userextras/authentication.kubernetes.io/credential-id" in API group "authentication.k8s.io" at the cluster scope"#,
             ),
         ),
         play: in_vain,
@@ -249,10 +249,7 @@ pub const ROWS: &[Row] = &[
         title: "to change a vote",
         who: "bob",
         call: r#"kubectl annotate apv $DECIDED deny="on second thoughts" --overwrite"#,
-        sees: Both(
-            BALLOT,
-            r#"this ballot is already decided by bob: deny; to stop the run after all: kubectl annotate rbr -n NAMESPACE denied abort="why""#,
-        ),
+        sees: Both(BALLOT, r#"this ballot is already decided by bob at TIME: deny; to stop the run after all: kubectl annotate rbr -n NAMESPACE denied abort="why""#),
         play: in_vain,
     },
     Row {
@@ -260,10 +257,7 @@ pub const ROWS: &[Row] = &[
         title: "to turn a no into a yes",
         who: "dave",
         call: r#"kubectl annotate apv $DECIDED deny- approve="$CODE queue grows" by=dave --overwrite"#,
-        sees: Both(
-            BALLOT,
-            r#"this ballot is already decided by bob: deny; to stop the run after all: kubectl annotate rbr -n NAMESPACE denied abort="why""#,
-        ),
+        sees: Both(BALLOT, r#"this ballot is already decided by bob at TIME: deny; to stop the run after all: kubectl annotate rbr -n NAMESPACE denied abort="why""#),
         play: in_vain,
     },
     Row {
@@ -391,10 +385,7 @@ pub const ROWS: &[Row] = &[
         title: "to write a decision on the run",
         who: "eve",
         call: "kubectl annotate rbr room-1 phase=Approved",
-        sees: Both(
-            Policy("firstaid-run"),
-            r#"a run takes abort="why" and, when it asks for it, settle="done why" or settle="not-done why"; nothing else"#,
-        ),
+        sees: Both(Policy("firstaid-run"), r#"a run takes abort="why" and, when it asks for it, settle="done why" or settle="not-done why"; in need, from whoever may, breakglass="why"; nothing else"#),
         play: in_vain,
     },
     Row {
@@ -410,10 +401,7 @@ pub const ROWS: &[Row] = &[
         title: "to take a vote back",
         who: "bob",
         call: "kubectl annotate apv $DECIDED deny-",
-        sees: Both(
-            BALLOT,
-            r#"this ballot is already decided by bob: deny; to stop the run after all: kubectl annotate rbr -n NAMESPACE denied abort="why""#,
-        ),
+        sees: Both(BALLOT, r#"this ballot is already decided by bob at TIME: deny; to stop the run after all: kubectl annotate rbr -n NAMESPACE denied abort="why""#),
         play: in_vain,
     },
     Row {

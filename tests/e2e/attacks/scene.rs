@@ -67,7 +67,10 @@ impl Scene {
             std::fs::write(&kubeconfig, config.to_string())?;
         }
         let path = std::env::var("PATH").unwrap_or_default();
-        let by = if self.town.leg == Leg::Plain { format!("by={}", stage::user(self, who)) } else { String::new() };
+        let typed = |word: &str| match self.town.leg {
+            Leg::Plain => format!("{word}={}", stage::user(self, who)),
+            Leg::Stamping => String::new(),
+        };
         Output::of(
             Command::new("bash")
                 .args(["-c", call])
@@ -78,7 +81,8 @@ impl Scene {
                 .env("KUBECONFIG", kubeconfig)
                 .env("KUBECACHEDIR", self.town.sandbox.data().join("kubectl-cache"))
                 // What people add where the cluster does not fill in names.
-                .env("BY", by)
+                .env("BY", typed("by"))
+                .env("BREAKS", typed("breakglass-by"))
                 .envs(&self.words),
         )
     }
@@ -102,7 +106,7 @@ impl Scene {
         for ballot in self.town.list("apv")? {
             words = whole_word(&words, text(&ballot, "/spec/request/code"), "CODE");
         }
-        Ok(words)
+        Ok(without_times(&words))
     }
 
     /// All that might have changed, as it stands.
@@ -273,4 +277,17 @@ fn whole_word(text: &str, word: &str, by: &str) -> String {
     }
     parts.push(rest);
     parts.concat()
+}
+
+/// Moments, such as 2026-11-22T03:25:00Z, as TIME.
+fn without_times(text: &str) -> String {
+    let shape = |c: char| if c.is_ascii_digit() { '0' } else { c };
+    let words = text.split_inclusive(|c: char| c.is_whitespace() || c == ';' || c == ',');
+    let steady = words.map(|word| {
+        let shaped: String = word.chars().map(shape).collect();
+        shaped.find("0000-00-00T00:00:00Z").map_or(word.to_owned(), |at| {
+            format!("{}TIME{}", word.get(..at).unwrap_or_default(), word.get(at + 20..).unwrap_or_default())
+        })
+    });
+    steady.collect()
 }
