@@ -8,6 +8,8 @@
 //!                   +- control       ask the planner, do the one thing, ask again
 //!                        ^
 //!                   app, main        wiring
+//!
+//! guard     pure: the admission policies as they were shipped, and what differs from them
 //! ```
 //!
 //! Start with [`plan`], whose first page is the state diagram of a run.
@@ -17,6 +19,7 @@ pub mod api;
 pub mod app;
 pub mod cli;
 pub mod control;
+pub mod guard;
 pub mod http;
 pub mod metrics;
 pub mod perform;

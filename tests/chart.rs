@@ -1,9 +1,11 @@
 //! The chart as helm renders it: what it grants, what its policies hold, and which values it takes.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::LazyLock;
 
+use firstaid::guard::shipped::{CURRENT, Values};
 use firstaid_sandbox::{Output, Sandbox, repository};
 use rstest::rstest;
 use serde_json::Value;
@@ -216,6 +218,30 @@ fn every_policy_is_bound_and_denies() {
                 || bound.iter().all(|binding| has(binding, "/spec/validationActions", "Deny"));
             assert!(denies, "{} does not deny", name(policy));
         }
+    }
+}
+
+/// The operator compares what is installed with its own rendering of the same files: both must make the same of them.
+#[test]
+fn the_operator_renders_the_policies_as_helm_does() {
+    let values = |operator_credential, ballot_credential| Values {
+        person_key: "request.userInfo.username".to_owned(),
+        namespace: "firstaid-system".to_owned(),
+        service_account: "firstaid".to_owned(),
+        operator_credential,
+        ballot_credential,
+    };
+    for (values, objects) in [(values(true, false), &RENDERINGS[1]), (values(false, true), &RENDERINGS[2])] {
+        let mut own = values.render(CURRENT).unwrap();
+        if !objects.iter().any(|object| text(object, "/kind").starts_with("Mutating")) {
+            own.retain(|object| !text(object, "/kind").starts_with("Mutating"));
+        }
+        let specs = |objects: &[Value]| -> BTreeMap<String, Value> {
+            let ours = objects.iter().filter(|o| text(o, "/apiVersion").starts_with("admissionregistration."));
+            ours.map(|object| (name(object), object["spec"].clone())).collect()
+        };
+        assert_eq!(specs(&own), specs(objects));
+        assert!(own.len() >= 18, "only {} policies and bindings", own.len());
     }
 }
 

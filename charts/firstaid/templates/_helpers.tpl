@@ -25,23 +25,6 @@ name: {{ .Values.serviceAccount.name }}
 namespace: {{ .Release.Namespace }}
 {{- end -}}
 
-{{/* CEL: whether the request is the operator's own. An impersonated one carries no credential id. */}}
-{{- define "firstaid.isOperator" -}}
-request.userInfo.username == 'system:serviceaccount:{{ .Release.Namespace }}:{{ .Values.serviceAccount.name }}'
-{{- if .Values.operator.requireCredential }} && has(request.userInfo.extra) && 'authentication.kubernetes.io/credential-id' in request.userInfo.extra
-{{- end }}
-{{- end -}}
-
-{{/* CEL: who somebody is. Whatever compares people compares this. */}}
-{{- define "firstaid.person" -}}
-{{ .Values.identity.personKey }}
-{{- end -}}
-
-{{/* CEL: id of the credential of the request; empty for impersonation and for static tokens. */}}
-{{- define "firstaid.credential" -}}
-has(request.userInfo.extra) && 'authentication.kubernetes.io/credential-id' in request.userInfo.extra ? request.userInfo.extra['authentication.kubernetes.io/credential-id'][0] : ''
-{{- end -}}
-
 {{/* "true" if the API server is to fill in names. Ask what is served, not the version: an emulated version serves less. */}}
 {{- define "firstaid.stamps" -}}
 {{- $stamping := toString .Values.stamping -}}
@@ -52,15 +35,21 @@ true
 {{- end -}}
 {{- end -}}
 
-{{/* A binding without selectors: an objectSelector, or labels that a tenant may edit, would be a way round. */}}
-{{- define "firstaid.binding" -}}
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata:
-  name: {{ .name }}
-  labels:
-    {{- include "firstaid.labels" .root | nindent 4 }}
-spec:
-  policyName: {{ .name }}
-  validationActions: [Deny, Audit]
+{{/*
+The text of a file of policies/ with its placeholders filled in, as src/guard/shipped.rs does it too: the operator compares
+what is installed with what it was built with, so the two must make the same of it.
+*/}}
+{{- define "firstaid.policies" -}}
+{{- $root := .root -}}
+{{- $operator := printf "system:serviceaccount:%s:%s" $root.Release.Namespace $root.Values.serviceAccount.name -}}
+{{- $text := $root.Files.Get (printf "policies/%s.yaml" .file)
+  | replace "__LABELS__" (include "firstaid.labels" $root | fromYaml | toJson)
+  | replace "__PERSON__" $root.Values.identity.personKey
+  | replace "__OPERATOR__" $operator
+  | replace "__OPERATOR_NAMESPACE__" $root.Release.Namespace
+  | replace "__OPERATOR_ACCOUNT__" $root.Values.serviceAccount.name
+  | replace "__OPERATOR_CREDENTIAL__" (toString $root.Values.operator.requireCredential)
+  | replace "__BALLOT_CREDENTIAL__" (toString $root.Values.ballots.requireCredential) -}}
+{{- with regexFind "__[A-Z_]+__" $text }}{{ fail (printf "policies/%s.yaml has a placeholder that nobody fills in: %s" $.file .) }}{{ end -}}
+{{ $text }}
 {{- end -}}

@@ -1,0 +1,3 @@
+//! The admission policies that this operator was built with, and whether those that are installed are the same. Pure.
+
+pub mod shipped;
