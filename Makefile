@@ -7,7 +7,7 @@ DEMO ?=
 SANDBOX ?=
 BENCH ?=
 
-.PHONY: help demo sandbox test bench crds fmt lint
+.PHONY: help demo sandbox test attacks bench crds fmt lint
 
 help: ## this list
 	@echo "First Aid. A first build takes some minutes; it says how far it is."
@@ -27,6 +27,13 @@ test: ## every test, the ones on a real control plane too
 	@$(beside) cargo test --workspace --no-run
 	@echo "test: running: units, properties, admission, and whole runs on two real API servers"
 	@cargo test --workspace
+
+attacks: export RUST_BACKTRACE = 0
+attacks: ## the attacks of docs/security.md on two real API servers; prints the table, and writes it to target/attacks.md
+	@$(beside) cargo test --test e2e --no-run
+	@rm -rf target/attacks target/attacks.md
+	@cargo test --quiet --test e2e attacks:: -- --skip attacks::table
+	@cargo test --quiet --test e2e attacks::table -- --include-ignored --nocapture
 
 bench: ## approval to effect, against hand-written floors; memory; writes (some minutes)
 	@$(beside) cargo build --release --package firstaid --package firstaid-bench

@@ -7,6 +7,7 @@
 
 mod alone;
 mod approvals;
+mod attacks;
 mod audit;
 mod bad_input;
 mod chain;

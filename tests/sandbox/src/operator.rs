@@ -101,6 +101,11 @@ impl Operator {
         Ok((code, body.to_owned()))
     }
 
+    /// Where its own web server listens.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port.number)
+    }
+
     /// Where it logs.
     pub fn log_path(&self) -> &Path {
         self.process.log()

@@ -131,6 +131,11 @@ impl Sandbox {
         self.processes.iter().map(|process| (process.name().to_owned(), process.pid())).collect()
     }
 
+    /// Signs in somebody who is not among [`PEOPLE`], with a certificate, under their own name.
+    pub fn sign_in_user(&self, name: &str, group: Option<&str>) -> Result<()> {
+        self.write_kubeconfig(name, name, group)
+    }
+
     /// Signs in a ServiceAccount, which must exist, under the name of a person: `kubectl_run("robot", ...)`.
     pub fn sign_in_service_account(&self, person: &str, namespace: &str, name: &str) -> Result<PathBuf> {
         let output = self
