@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{ArgAction, Args};
 use futures::FutureExt;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, Config};
@@ -17,8 +17,9 @@ use tokio::sync::watch;
 use crate::api::action_record::Cluster;
 use crate::api::{ActionRecord, Approval, Runbook, RunbookRun};
 use crate::control::{self, Context, Recall};
+use crate::guard::shipped::Values;
 use crate::metrics::Metrics;
-use crate::perform::Performer;
+use crate::perform::{Guarding, Performer};
 use crate::plan::{Floor, Operator};
 use crate::{http, perform};
 
@@ -37,9 +38,25 @@ pub struct OperatorArgs {
     /// The operator's own namespace, where the Lease and the global brake are.
     #[arg(long, env = "FIRSTAID_OPERATOR_NAMESPACE", default_value = "firstaid-system")]
     operator_namespace: String,
+    /// The operator's own ServiceAccount there, as the chart was told.
+    #[arg(long, env = "FIRSTAID_SERVICE_ACCOUNT", default_value = "firstaid")]
+    service_account: String,
+    /// Whether the chart's policies take a request for the operator's only if it carries a credential id
+    /// (operator.requireCredential).
+    #[arg(long, env = "FIRSTAID_OPERATOR_CREDENTIAL", default_value_t = true, action = ArgAction::Set)]
+    operator_credential: bool,
+    /// Whether they take a vote only if it carries one (ballots.requireCredential).
+    #[arg(long, env = "FIRSTAID_BALLOT_CREDENTIAL", default_value_t = false, action = ArgAction::Set)]
+    ballot_credential: bool,
+    /// How long a proof that the policies are in force counts, in seconds. It is made anew in half of that.
+    #[arg(long, env = "FIRSTAID_GUARD_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=60))]
+    guard_seconds: u64,
     /// The cluster's name, as records say it.
     #[arg(long, env = "FIRSTAID_CLUSTER_NAME", default_value = "")]
     cluster_name: String,
+    /// CEL over a request, by which the policies tell people apart: the chart's value `identity.personKey`.
+    #[arg(long, env = "FIRSTAID_PERSON_KEY", default_value = "request.userInfo.username")]
+    person_key: String,
     /// What is asked of gates at least, as JSON: the chart's value `floors`.
     #[arg(long, env = "FIRSTAID_FLOORS", default_value = "[]", value_parser = floors)]
     floors: Floors,
@@ -62,6 +79,19 @@ fn floors(text: &str) -> Result<Floors, String> {
     })
 }
 
+impl OperatorArgs {
+    /// With which values the chart was installed, as far as its policies differ by them.
+    fn values(&self) -> Values {
+        Values {
+            namespace: self.operator_namespace.clone(),
+            person_key: self.person_key.clone(),
+            service_account: self.service_account.clone(),
+            operator_credential: self.operator_credential,
+            ballot_credential: self.ballot_credential,
+        }
+    }
+}
+
 /// Runs the operator until a signal, or until its lease is lost.
 ///
 /// # Errors
@@ -71,7 +101,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     let config = Config::infer().await.context("finding the API server: no kubeconfig and not in a cluster")?;
     let watching = Client::try_from(config.clone()).context("making a client")?;
     let metrics = Metrics::default();
-    let (ready, is_ready) = watch::channel(false);
+    let (ready, is_ready) = watch::channel(Err("waiting for the API server, the kinds and the policies".to_owned()));
     let stop = stop_signal()?.shared();
     let server = tokio::spawn(http::serve(args.listen, is_ready, metrics.clone(), stop.clone()));
 
@@ -79,19 +109,20 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         context = prepare(&args, &watching, config, metrics.clone()) => Arc::new(context?),
         () = stop.clone() => return Ok(()),
     };
-    // Ready before it leads: a rolling update waits for the new replica, which waits for the lease of the old one.
-    ready.send_replace(true);
-    tracing::info!(stamps = context.operator.stamps, "first aid is ready");
+    // Before it leads, for it is ready with its first proof, and a rolling update waits for the new replica to be ready,
+    // which waits for the lease of the old one.
+    let period = Duration::from_secs(args.guard_seconds) / 2;
+    let _proving = tokio::spawn(keep_proving(Arc::clone(&context), ready, period, stop.clone()));
+    tracing::info!(stamps = context.operator.stamps, "first aid is prepared");
     let lost = tokio::select! {
         lost = lease(&args, watching.clone()) => lost?,
         () = stop.clone() => return Ok(()),
     };
     tracing::info!("first aid works");
-    let drivers = futures::future::join4(
+    let drivers = futures::future::join3(
         control::run::drive(watching.clone(), &args.namespaces, Arc::clone(&context), stop.clone()),
         control::runbook::drive(watching.clone(), &args.namespaces, Arc::clone(&context), stop.clone()),
         control::ratify::drive(watching.clone(), &args.namespaces, Arc::clone(&context), stop.clone()),
-        keep_proving(Arc::clone(&context), stop.clone()),
     );
     tokio::select! {
         _ = drivers => {}
@@ -138,9 +169,9 @@ async fn prepare(args: &OperatorArgs, watching: &Client, config: Config, metrics
         floors: args.floors.0.clone(),
     };
     // Where the operator has rights in some namespaces only, it proves its guards in one of them.
-    let proving = args.namespaces.first().unwrap_or(&args.operator_namespace);
-    let performer =
-        Performer::new(config, &args.operator_namespace, proving).context("making a client that does not retry")?;
+    let trying_in = args.namespaces.first().unwrap_or(&args.operator_namespace).clone();
+    let guarding = Guarding { values: args.values(), trying_in, good_for: Duration::from_secs(args.guard_seconds) };
+    let performer = Performer::new(config, guarding).context("making a client that does not retry")?;
     Ok(Context { performer, recall: Recall::default(), operator, metrics })
 }
 
@@ -166,19 +197,28 @@ async fn lease(args: &OperatorArgs, client: Client) -> anyhow::Result<futures::f
     .boxed())
 }
 
-/// Proves the guards at the start and again before each proof grows old.
-async fn keep_proving(context: Arc<Context>, stop: impl Future<Output = ()>) {
+/// Proves the guards at the start and again before each proof grows old, and says how they stand: without them the
+/// operator does nothing, so it is not ready.
+async fn keep_proving(
+    context: Arc<Context>,
+    ready: watch::Sender<Result<(), String>>,
+    period: Duration,
+    stop: impl Future<Output = ()>,
+) {
     let proving = async {
         loop {
-            let proof = context.performer.guard().renew().await;
-            context.metrics.guards(proof.is_ok());
-            if let Err(why) = proof {
-                tracing::error!(
+            let standing = context.performer.guard().renew().await;
+            context.metrics.guards(standing.is_ok());
+            let before = ready.send_replace(standing.clone());
+            match (&before, &standing) {
+                (Err(_), Ok(())) => tracing::info!("the approval policies are proven to be in force"),
+                (before, Err(why)) if before.as_ref().err() != Some(why) => tracing::error!(
                     why,
                     "the approval policies are not proven to be in force; nothing is done until they are"
-                );
+                ),
+                _ => {}
             }
-            tokio::time::sleep(Duration::from_secs(30)).await;
+            tokio::time::sleep(period).await;
         }
     };
     tokio::select! {

@@ -13,7 +13,7 @@ use crate::metrics::Metrics;
 
 #[derive(Clone)]
 struct Shared {
-    ready: watch::Receiver<bool>,
+    ready: watch::Receiver<Result<(), String>>,
     metrics: Metrics,
 }
 
@@ -23,7 +23,7 @@ struct Shared {
 /// Where the address cannot be listened on.
 pub async fn serve(
     address: SocketAddr,
-    ready: watch::Receiver<bool>,
+    ready: watch::Receiver<Result<(), String>>,
     metrics: Metrics,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
@@ -36,11 +36,11 @@ pub async fn serve(
     axum::serve(listener, router).with_graceful_shutdown(stop).await.context("serving HTTP")
 }
 
-async fn readyz(State(shared): State<Shared>) -> (StatusCode, &'static str) {
-    if *shared.ready.borrow() {
-        (StatusCode::OK, "ok\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "waiting for the API server, the kinds and the policies\n")
+/// 503 says that it would do nothing, and why. It goes on by itself: only `/livez` is a reason to start it anew.
+async fn readyz(State(shared): State<Shared>) -> (StatusCode, String) {
+    match &*shared.ready.borrow() {
+        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }
 

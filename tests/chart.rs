@@ -1,7 +1,7 @@
 //! The chart as helm renders it: what it grants, what its policies hold, and which values it takes.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::sync::LazyLock;
 
@@ -143,7 +143,10 @@ fn the_operator_may_touch_no_secret_and_no_workload() {
         .collect();
     assert!(operators.len() > 10);
     for (role, rule) in operators {
-        for group in ["apps", "batch", "autoscaling", "admissionregistration.k8s.io", "networking.k8s.io", "policy"] {
+        let more_than_looks = has(rule, "/apiGroups", "admissionregistration.k8s.io")
+            && (items(rule, "/verbs") != [Value::from("get")] || items(rule, "/resourceNames").is_empty());
+        assert!(!more_than_looks, "{}: it only looks at its own guards: {rule}", name(role));
+        for group in ["apps", "batch", "autoscaling", "networking.k8s.io", "policy"] {
             assert!(!has(rule, "/apiGroups", group), "{}: {rule}", name(role));
         }
         for resource in ["secrets", "pods", "pods/exec", "services", "nodes", "serviceaccounts/token"] {
@@ -224,14 +227,8 @@ fn every_policy_is_bound_and_denies() {
 /// The operator compares what is installed with its own rendering of the same files: both must make the same of them.
 #[test]
 fn the_operator_renders_the_policies_as_helm_does() {
-    let values = |operator_credential, ballot_credential| Values {
-        person_key: "request.userInfo.username".to_owned(),
-        namespace: "firstaid-system".to_owned(),
-        service_account: "firstaid".to_owned(),
-        operator_credential,
-        ballot_credential,
-    };
-    for (values, objects) in [(values(true, false), &RENDERINGS[1]), (values(false, true), &RENDERINGS[2])] {
+    let other = Values { operator_credential: false, ballot_credential: true, ..Values::default() };
+    for (values, objects) in [(Values::default(), &RENDERINGS[1]), (other, &RENDERINGS[2])] {
         let mut own = values.render(CURRENT).unwrap();
         if !objects.iter().any(|object| text(object, "/kind").starts_with("Mutating")) {
             own.retain(|object| !text(object, "/kind").starts_with("Mutating"));
@@ -243,6 +240,29 @@ fn the_operator_renders_the_policies_as_helm_does() {
         assert_eq!(specs(&own), specs(objects));
         assert!(own.len() >= 18, "only {} policies and bindings", own.len());
     }
+}
+
+#[test]
+fn the_operator_may_read_each_of_its_guards_and_no_other() {
+    let objects = &RENDERINGS[1];
+    let is_guard = |object: &&Value| text(object, "/apiVersion").starts_with("admissionregistration.");
+    let guards: BTreeSet<_> = objects
+        .iter()
+        .filter(is_guard)
+        .map(|guard| {
+            let kind = format!("{}s", text(guard, "/kind").to_lowercase()).replace("policys", "policies");
+            (kind, text(guard, "/metadata/name").to_owned())
+        })
+        .collect();
+    let may: BTreeSet<_> = rules(objects)
+        .into_iter()
+        .filter(|(_, rule)| has(rule, "/apiGroups", "admissionregistration.k8s.io"))
+        .flat_map(|(_, rule)| {
+            let resource = items(rule, "/resources")[0].as_str().unwrap().to_owned();
+            items(rule, "/resourceNames").iter().map(move |name| (resource.clone(), name.as_str().unwrap().to_owned()))
+        })
+        .collect();
+    assert_eq!(may, guards);
 }
 
 #[test]

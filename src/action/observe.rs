@@ -1,5 +1,6 @@
 //! Questions to the world and their answers: the only way in which the pure core learns anything.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{Effect, Obstacle, reason, refused};
@@ -117,6 +118,8 @@ pub enum Answer {
     ScalePaths(Option<ScalePaths>),
     /// To [`Query::Journal`] (always true), [`Query::Access`], [`Query::Guards`], [`Query::Holder`] and [`Query::DryRun`].
     Yes,
+    /// To [`Query::Guards`]: they are, and since then; before that they were seen not to be.
+    YesSince(Timestamp),
     /// The opposite, and why.
     No(String),
     /// To [`Query::Brake`]: none where it is off, else its reason.

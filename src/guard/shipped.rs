@@ -37,6 +37,19 @@ pub struct Values {
     pub ballot_credential: bool,
 }
 
+/// As the chart's own values have it.
+impl Default for Values {
+    fn default() -> Self {
+        Self {
+            person_key: "request.userInfo.username".to_owned(),
+            namespace: "firstaid-system".to_owned(),
+            service_account: "firstaid".to_owned(),
+            operator_credential: true,
+            ballot_credential: false,
+        }
+    }
+}
+
 impl Values {
     /// The policies and bindings of a set, with these values filled in.
     ///
@@ -83,16 +96,6 @@ mod tests {
 
     use super::*;
 
-    fn values() -> Values {
-        Values {
-            person_key: "request.userInfo.username".to_owned(),
-            namespace: "firstaid-system".to_owned(),
-            service_account: "firstaid".to_owned(),
-            operator_credential: true,
-            ballot_credential: false,
-        }
-    }
-
     /// The texts of the YAML files of a folder of the chart.
     fn files(folder: &str) -> Vec<String> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
@@ -116,7 +119,7 @@ mod tests {
 
     #[test]
     fn every_policy_is_rendered_and_bound() {
-        let objects = values().render(CURRENT).unwrap();
+        let objects = Values::default().render(CURRENT).unwrap();
         let kind = |object: &Value| object["kind"].as_str().unwrap().to_owned();
         for policy in objects.iter().filter(|object| kind(object).ends_with("Policy")) {
             let wanted = format!("{}Binding", kind(policy));
@@ -129,7 +132,7 @@ mod tests {
 
     #[test]
     fn what_nobody_fills_in_is_a_mistake() {
-        let said = values().render(&["a: __SOMETHING_NEW__"]).unwrap_err();
+        let said = Values::default().render(&["a: __SOMETHING_NEW__"]).unwrap_err();
         assert_eq!(said, "a policy has a placeholder that nobody fills in: __SOMETHING_NEW__");
     }
 }

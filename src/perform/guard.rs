@@ -1,39 +1,102 @@
-//! Proving that the approval policies are in force, by trying what they must refuse.
+//! Proving that the approval policies are in force: by trying what they must refuse, and by comparing them with those that
+//! this operator was built with.
 //!
 //! A dry-run creation of a ballot that is decided already must be refused *with our own sentence*: any other refusal (a
-//! missing right, say) proves nothing. An act needs a proof that is not older than a minute.
+//! missing right, say, or somebody else's webhook) proves nothing. It tries one sentence of one policy; so each policy and
+//! binding is read and compared as a whole. An act needs a proof of both that is not older than a minute, and what is found
+//! wrong takes the proof away at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
-use kube::api::{ObjectMeta, PostParams};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ObjectMeta, PostParams};
 use kube::{Api, Client};
+use serde_json::Value;
 
-use super::timely;
+use super::{CallError, timely};
 use crate::api::approval::{ApprovalSpec, BallotKind, Request};
 use crate::api::runbook::{ReasonRule, SelfApproval};
 use crate::api::{APPROVE_ANNOTATION, Approval, BY_ANNOTATION};
+use crate::guard::compare::{self, Name};
+use crate::guard::shipped::{CURRENT, PREVIOUS, Values};
 
-/// How long a proof counts.
-const GOOD_FOR: Duration = Duration::from_secs(60);
 /// The sentence with which the chart's policy refuses it.
 const OUR_SENTENCE: &str = "a ballot is issued empty";
 
+/// What the guards of this installation are.
+#[derive(Clone, Debug)]
+pub struct Guarding {
+    /// With which values the chart was installed.
+    pub values: Values,
+    /// The namespace in which a ballot is tried.
+    pub trying_in: String,
+    /// How long a proof counts.
+    pub good_for: Duration,
+}
+
+impl Guarding {
+    /// The chart as it comes, and a ballot that is tried in this namespace.
+    pub fn of_defaults(trying_in: &str) -> Self {
+        Self { values: Values::default(), trying_in: trying_in.to_owned(), good_for: Duration::from_secs(60) }
+    }
+}
+
 /// The newest proof.
 pub struct Guard {
+    client: Client,
     approvals: Api<Approval>,
-    proven: Mutex<Option<Instant>>,
+    /// The versions of the policies that count, the newest first.
+    versions: Result<Vec<Vec<Value>>, String>,
+    guarding: Guarding,
+    standing: Mutex<Standing>,
     /// One at a time makes a proof. Whoever has a good one does not wait for it: the next one is made while it still counts.
     proving: tokio::sync::Mutex<()>,
 }
 
+/// How the guards stand.
+#[derive(Clone, Copy, Default)]
+struct Standing {
+    /// When the newest proof was made; none where something was seen to be wrong since.
+    proven: Option<Instant>,
+    /// Whether something was wrong when it was last looked at.
+    wrong: bool,
+    /// When they were last seen to be in force again, after something was wrong: what people said before that was judged by
+    /// nobody.
+    restored: Option<Timestamp>,
+}
+
+/// Why an attempt gave no proof.
+enum NoProof {
+    /// Something is wrong: an older proof counts no more.
+    Wrong(String),
+    /// It could not be seen. An older proof says all that is known, until its time is over.
+    Unseen(String),
+}
+
+impl NoProof {
+    /// An answer that is no proof. A busy or silent API server has not told anything.
+    fn of(error: &CallError, why: String) -> Self {
+        match error.code() {
+            Some(400..=428 | 430..=499) => Self::Wrong(why),
+            _ => Self::Unseen(why),
+        }
+    }
+}
+
 impl Guard {
-    pub(super) fn new(client: Client, namespace: &str) -> Self {
+    pub(super) fn new(client: Client, guarding: Guarding) -> Self {
+        let sets = [CURRENT, PREVIOUS];
+        let sets = sets.iter().filter(|set| !set.is_empty());
         Self {
-            approvals: Api::namespaced(client, namespace),
-            proven: Mutex::default(),
+            approvals: Api::namespaced(client.clone(), &guarding.trying_in),
+            client,
+            versions: sets.map(|set| guarding.values.render(set)).collect(),
+            guarding,
+            standing: Mutex::default(),
             proving: tokio::sync::Mutex::default(),
         }
     }
@@ -50,39 +113,99 @@ impl Guard {
         if self.is_proven() { Ok(()) } else { self.prove().await }
     }
 
-    /// Makes a proof anew, however old the newest is.
+    /// Makes a proof anew, however old the newest is, and says how it stands then.
     ///
     /// # Errors
-    /// Why there is no proof, in a sentence.
+    /// Why there is no proof that counts, in a sentence.
     pub async fn renew(&self) -> Result<(), String> {
         let _alone = self.proving.lock().await;
-        self.prove().await
+        let proof = self.prove().await;
+        if self.is_proven() { Ok(()) } else { proof }
+    }
+
+    /// When they were last seen to be in force again after something was wrong; none where nothing was wrong since this
+    /// process began. What was before is not known.
+    pub fn restored(&self) -> Option<Timestamp> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).restored
     }
 
     fn is_proven(&self) -> bool {
-        self.proven.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < GOOD_FOR)
-    }
-
-    fn note(&self, proven: Option<Instant>) {
-        *self.proven.lock().unwrap_or_else(PoisonError::into_inner) = proven;
+        let standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        standing.proven.is_some_and(|at| at.elapsed() < self.guarding.good_for)
     }
 
     async fn prove(&self) -> Result<(), String> {
         let started = Instant::now();
-        let params = PostParams { dry_run: true, ..PostParams::default() };
-        match timely(self.approvals.create(&params, &decided())).await {
-            Err(error) if error.code().is_some() && error.message().contains(OUR_SENTENCE) => {
-                self.note(Some(started));
+        let (tried, compared) = tokio::join!(self.attempt(), self.compare());
+        let proof = match (tried, compared) {
+            (Ok(()), Ok(())) => Ok(()),
+            (Err(NoProof::Wrong(tried)), Err(NoProof::Wrong(compared))) => {
+                Err(NoProof::Wrong(format!("{tried}; {compared}")))
+            }
+            (_, Err(NoProof::Wrong(why))) | (Err(NoProof::Wrong(why)), _) => Err(NoProof::Wrong(why)),
+            (Err(unseen), _) | (_, Err(unseen)) => Err(unseen),
+        };
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        match proof {
+            Ok(()) => {
+                let restored = if standing.wrong { Some(super::now()) } else { standing.restored };
+                *standing = Standing { proven: Some(started), wrong: false, restored };
                 Ok(())
             }
-            Err(error) => {
-                Err(format!("a ballot that is decided already was refused for another reason: {}", error.message()))
+            Err(NoProof::Wrong(why)) => {
+                *standing = Standing { proven: None, wrong: true, ..*standing };
+                Err(why)
             }
-            Ok(_) => {
-                self.note(None);
-                Err("the API server would accept a ballot that is decided already: install the chart's policies again"
-                    .to_owned())
-            }
+            Err(NoProof::Unseen(why)) => Err(why),
+        }
+    }
+
+    /// Tries to create a ballot that is decided already.
+    async fn attempt(&self) -> Result<(), NoProof> {
+        let params = PostParams { dry_run: true, ..PostParams::default() };
+        match timely(self.approvals.create(&params, &decided())).await {
+            Err(error) if error.code().is_some() && error.message().contains(OUR_SENTENCE) => Ok(()),
+            Err(error) => Err(NoProof::of(
+                &error,
+                format!("a ballot that is decided already was refused for another reason: {}", error.message()),
+            )),
+            Ok(_) => Err(NoProof::Wrong(
+                "the API server would accept a ballot that is decided already: install the chart's policies again"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    /// Compares each policy and binding with the one that was shipped.
+    async fn compare(&self) -> Result<(), NoProof> {
+        let versions = self.versions.as_ref().map_err(|why| NoProof::Wrong(why.clone()))?;
+        let names: BTreeSet<Name> = versions.iter().flatten().map(Name::of).collect();
+        let mut installed = BTreeMap::new();
+        for read in join_all(names.into_iter().map(|name| self.read(name))).await {
+            installed.extend(read?);
+        }
+        let faults = compare::faults(versions, &installed);
+        if faults.is_empty() {
+            return Ok(());
+        }
+        Err(NoProof::Wrong(compare::sentence(&faults, &self.guarding.values.namespace)))
+    }
+
+    /// Reads a policy or a binding; none where there is no such object, or where its kind is not served.
+    async fn read(&self, name: Name) -> Result<Option<(Name, Value)>, NoProof> {
+        let plural = format!("{}s", name.kind.to_lowercase());
+        let plural = plural.strip_suffix("ys").map_or_else(|| plural.clone(), |stem| format!("{stem}ies"));
+        let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", &name.kind);
+        let api: Api<DynamicObject> =
+            Api::all_with(self.client.clone(), &ApiResource::from_gvk_with_plural(&kind, &plural));
+        match timely(api.get(&name.name)).await {
+            Ok(object) => Ok(Some((name, object.data))),
+            Err(error) if error.code() == Some(404) => Ok(None),
+            Err(error) if error.code() == Some(403) => Err(NoProof::Wrong(format!(
+                "{name} may not be read: {}; install the chart of this version, whose role firstaid-operator-cluster allows it",
+                error.message()
+            ))),
+            Err(error) => Err(NoProof::of(&error, format!("{name} cannot be read: {}", error.message()))),
         }
     }
 }

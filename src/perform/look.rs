@@ -33,7 +33,7 @@ impl Performer {
             Query::Brake => self.brake().await,
             // The deadline is for the wait behind others, too: whoever waits long would act on what was read long ago.
             Query::Guards => match tokio::time::timeout(DEADLINE, self.guard.proof()).await {
-                Ok(Ok(())) => Answer::Yes,
+                Ok(Ok(())) => self.guard.restored().map_or(Answer::Yes, Answer::YesSince),
                 Ok(Err(why)) => Answer::No(why),
                 Err(_) => Answer::No(CallError::Deadline.to_string()),
             },

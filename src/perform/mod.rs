@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use kube::{Client, Config};
 
 pub use act::reply_of;
-pub use guard::Guard;
+pub use guard::{Guard, Guarding};
 pub use journal::{Journalled, read_journal};
 
 use identity::Identities;
@@ -39,20 +39,20 @@ pub struct Performer {
 }
 
 impl Performer {
-    /// A performer for an operator in this namespace, which proves its guards in that one. None of its clients retries,
-    /// whatever the configuration says: a write that a client sends twice is one that nobody decided.
+    /// A performer for an operator with these guards. None of its clients retries, whatever the configuration says: a
+    /// write that a client sends twice is one that nobody decided.
     ///
     /// # Errors
     /// Where no client can be made of the configuration.
-    pub fn new(mut config: Config, namespace: &str, proving: &str) -> kube::Result<Self> {
+    pub fn new(mut config: Config, guarding: Guarding) -> kube::Result<Self> {
         config.default_retry = false;
         let operator = Client::try_from(config.clone())?;
         Ok(Self {
             kinds: kinds::Kinds::new(operator.clone()),
-            guard: Guard::new(operator.clone(), proving),
+            namespace: guarding.values.namespace.clone(),
+            guard: Guard::new(operator.clone(), guarding),
             identities: Identities::new(config),
             operator,
-            namespace: namespace.to_owned(),
         })
     }
 

@@ -245,7 +245,7 @@ impl Pass<'_> {
 
     fn check_guards(&mut self, step: &Step) -> Flow<()> {
         let why = match self.world.seen.answer(&Query::Guards) {
-            Some(Answer::Yes) => return Ok(()),
+            Some(Answer::Yes | Answer::YesSince(_)) => return Ok(()),
             Some(Answer::No(why) | Answer::Unreadable(why) | Answer::Forbidden(why)) => why.clone(),
             _ => "no answer".to_owned(),
         };

@@ -137,6 +137,12 @@ impl Pass<'_> {
                 self.rule_out(act)?;
                 nobody = "it was approved, but could not be done before the ballots ran out,";
                 verdict = Tally::Waiting { have: 0, empty: 0, void: Vec::new() };
+            } else if let Some(why) = self.unguarded(plan, broken) {
+                self.rule_out(act)?;
+                return match broken {
+                    true => Err(either(self.finish(Phase::Failed, "Unguarded", &why))),
+                    false => Err(either(self.plan_segment(index, segment, &why))),
+                };
             } else if let Some(why) = self.lost_rights(act, &votes)? {
                 self.rule_out(act)?;
                 return Err(either(self.plan_segment(index, segment, &why)));
@@ -179,6 +185,19 @@ impl Pass<'_> {
             },
         };
         Err(either(decision))
+    }
+
+    /// Why votes on a plan prove nothing: they may have been given while nobody judged them. Broken glass stays broken, so
+    /// what counts for that is the age of the run.
+    fn unguarded(&self, plan: &Plan, broken: bool) -> Option<String> {
+        let Some(Answer::YesSince(since)) = self.world.seen.answer(&Query::Guards) else { return None };
+        let created = self.run.metadata.creation_timestamp.as_ref().map_or(plan.planned_at.0, |at| at.0);
+        let old = if broken { created } else { plan.planned_at.0 } < *since;
+        let again = if broken { "; start another run" } else { "" };
+        let until = since.strftime("%H:%M:%SZ");
+        old.then(|| {
+            format!("the approval policies were not in force until {until}: what was said before proves nothing{again}")
+        })
     }
 
     /// Lets whoever asked for the run decide, with the role like everybody, when nobody else has for long enough.

@@ -307,7 +307,7 @@ fn what_the_platform_asks_at_least_is_in_the_plan() -> Result<()> {
     let mut town = Town::empty(Leg::Stamping, "floors")?;
     town.sandbox.open_shop(&town.namespace)?;
     let floors = json!([{"action": "scale", "requires": [{"role": "sre", "count": 2}], "selfApproval": "Never"}]);
-    town.start_operator_with(&[("FIRSTAID_FLOORS", &floors.to_string())])?;
+    town.start_operator_with(&["--floors", &floors.to_string()])?;
     let free = "---\napiVersion: firstaid.dev/v1alpha1\nkind: Runbook\nmetadata: {name: free}\nspec:\n  summary: free\n  steps:\n  \
          - {name: down, gate: None, scale: {target: {kind: Deployment, name: checkout}, by: -1}}\n";
     town.runbook(&format!("{}{free}", runbook("room", "")))?;
@@ -334,8 +334,7 @@ fn what_the_platform_asks_at_least_is_in_the_plan() -> Result<()> {
 fn who_is_the_same_person_is_the_platforms_to_say() -> Result<()> {
     for leg in [Leg::Stamping, Leg::Plain] {
         let key = "request.userInfo.username.split('@')[0]";
-        let town =
-            Town::open_alone_with(leg, "person", &[("identity.personKey", key)], &[("FIRSTAID_PERSON_KEY", key)])?;
+        let town = Town::open_alone_with(leg, "person", &[("identity.personKey", key)], &["--person-key", key])?;
         town.runbook(&runbook("two", ", requires: [{role: sre, count: 2}]").replacen(
             "requires: [{role: sre}], ",
             "",

@@ -18,6 +18,7 @@ mod dry_run;
 mod guards;
 mod journal;
 mod path;
+mod policies;
 mod read;
 mod refusal;
 mod restart;

@@ -62,15 +62,15 @@ impl Town {
         Self::open_alone_with(leg, name, &[], &[])
     }
 
-    /// The same, with values of the chart, and what they put into the operator's environment.
-    pub fn open_alone_with(leg: Leg, name: &str, values: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Self> {
+    /// The same, with values of the chart, and the operator's arguments that go with them.
+    pub fn open_alone_with(leg: Leg, name: &str, values: &[(&str, &str)], more: &[&str]) -> Result<Self> {
         let sandbox = Box::leak(Box::new(start(leg)));
         if !values.is_empty() {
             sandbox.install_chart(values)?;
         }
         let mut town = Self::empty_on(sandbox, leg, name)?;
         town.sandbox.open_shop(&town.namespace)?;
-        town.start_operator_with(env)?;
+        town.start_operator_with(more)?;
         Ok(town)
     }
 
@@ -92,13 +92,13 @@ impl Town {
         self.start_operator_with(&[])
     }
 
-    /// The same, with more in its environment, as the chart's values would give it.
-    pub fn start_operator_with(&mut self, more: &[(&str, &str)]) -> Result<()> {
+    /// The same with more arguments.
+    pub fn start_operator_with(&mut self, more: &[&str]) -> Result<()> {
         let lease = format!("--lease-name={}", self.namespace);
-        let args = ["--namespaces", &self.namespace, &lease, "--lease-seconds=3", "--cluster-name=sandbox"];
+        let mut args = vec!["--namespaces", &self.namespace, &lease, "--lease-seconds=3", "--cluster-name=sandbox"];
+        args.extend(more);
         let binary = std::path::Path::new(env!("CARGO_BIN_EXE_firstaid"));
-        let env: Vec<(&str, &str)> = [("RUST_LOG", "info,firstaid=debug")].iter().chain(more).copied().collect();
-        let mut operator = self.sandbox.start_operator(binary, &args, &env)?;
+        let mut operator = self.sandbox.start_operator(binary, &args, &[("RUST_LOG", "info,firstaid=debug")])?;
         operator.wait_ready(WITHIN)?;
         self.operator = Some(operator);
         Ok(())

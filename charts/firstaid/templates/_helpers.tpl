@@ -53,3 +53,16 @@ what is installed with what it was built with, so the two must make the same of 
 {{- with regexFind "__[A-Z_]+__" $text }}{{ fail (printf "policies/%s.yaml has a placeholder that nobody fills in: %s" $.file .) }}{{ end -}}
 {{ $text }}
 {{- end -}}
+
+{{/* The names of all policies of policies/ of a kind, those of the version before too: {names: [...]}. */}}
+{{- define "firstaid.policyNames" -}}
+{{- $kind := .kind -}}
+{{- $names := list -}}
+{{- range $path, $text := .root.Files.Glob "policies/**.yaml" -}}
+{{- range splitList "\n---\n" (toString $text) -}}
+{{- $object := fromYaml . -}}
+{{- if eq (toString $object.kind) $kind }}{{ $names = append $names $object.metadata.name }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{ dict "names" ($names | uniq | sortAlpha) | toJson }}
+{{- end -}}

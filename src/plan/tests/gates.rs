@@ -233,6 +233,35 @@ fn where_the_cluster_does_not_stamp_there_is_nothing_to_ask() {
 }
 
 #[test]
+fn a_vote_that_was_given_while_nobody_judged_it_proves_nothing() {
+    let mut c = waiting();
+    c.guards = Answer::No("the policy is gone".to_owned());
+    c.approve();
+    c.pass();
+    assert_eq!(c.sent, 0);
+    c.now += SignedDuration::from_secs(30);
+    c.guards = Answer::YesSince(c.now);
+    c.pass();
+    assert_eq!((c.sent, c.open_ballots()), (0, vec!["shed-1-2".to_owned()]));
+    assert_eq!(
+        c.status().plans["0.2"].revised_because,
+        "the approval policies were not in force until 03:00:30Z: what was said before proves nothing"
+    );
+    c.approve();
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
+}
+
+#[test]
+fn glass_that_was_broken_while_nobody_judged_it_opens_nothing() {
+    let mut c = waiting();
+    c.annotate("breakglass", "the database is down and nobody answers");
+    c.annotate("breakglass-by", "carol");
+    c.guards = Answer::YesSince(c.now + SignedDuration::from_secs(1));
+    assert_eq!((c.until_the_end(), c.sent), (Phase::Failed, 0));
+    assert!(c.message().ends_with("what was said before proves nothing; start another run"), "{}", c.message());
+}
+
+#[test]
 fn a_vote_that_is_seen_too_late_does_not_bind() {
     let mut c = waiting();
     c.approve();

@@ -146,7 +146,7 @@ impl Race {
         ballot.metadata.labels = Some([(RUN_LABEL.to_owned(), name.to_owned())].into());
         name.clone_into(&mut ballot.spec.request.run);
         subject.name().clone_into(&mut ballot.spec.request.runbook);
-        ballot.spec.request.expires_at = Time(Timestamp::from_second(LONG_AFTER)?);
+        ballot.spec.request.expires_at = Some(Time(Timestamp::from_second(LONG_AFTER)?));
         Ok(Api::<Approval>::namespaced(self.operator.clone(), namespace)
             .create(&PostParams::default(), &ballot)
             .await?)
