@@ -179,7 +179,10 @@ pub const ROWS: &[Row] = &[
         title: "to vote by impersonation where the gate asks for a credential",
         who: "helpdesk",
         call: r#"kubectl --as=zoe --as-group=sre annotate apv $BALLOT approve="$CODE queue grows" by=zoe"#,
-        sees: Both(Policy("firstaid-ballot"), "a vote must carry a credential id here; impersonation (--as) is not accepted"),
+        sees: Both(
+            Policy("firstaid-ballot"),
+            "a vote must carry a credential id here; impersonation (--as) is not accepted",
+        ),
         play: at_a_strict_gate,
     },
     Row {
@@ -187,7 +190,10 @@ pub const ROWS: &[Row] = &[
         title: "to break the glass without the right",
         who: "alice",
         call: r#"kubectl annotate rbr glass breakglass="the database is down and nobody answers" $BREAKS"#,
-        sees: Both(Policy("firstaid-run"), "you may not break the glass of room; ask somebody who may approve (kubectl get apv -n NAMESPACE), or for the role firstaid-incident-commander in NAMESPACE"),
+        sees: Both(
+            Policy("firstaid-run"),
+            "you may not break the glass of room; ask somebody who may approve (kubectl get apv -n NAMESPACE), or for the role firstaid-incident-commander in NAMESPACE",
+        ),
         play: at_the_glass,
     },
     Row {
@@ -195,7 +201,10 @@ pub const ROWS: &[Row] = &[
         title: "to break the glass with every verb on our resources",
         who: "mallory",
         call: r#"kubectl annotate rbr glass breakglass="the database is down and nobody answers" $BREAKS"#,
-        sees: Both(Policy("firstaid-run"), "you may not break the glass of room; ask somebody who may approve (kubectl get apv -n NAMESPACE), or for the role firstaid-incident-commander in NAMESPACE"),
+        sees: Both(
+            Policy("firstaid-run"),
+            "you may not break the glass of room; ask somebody who may approve (kubectl get apv -n NAMESPACE), or for the role firstaid-incident-commander in NAMESPACE",
+        ),
         play: in_vain,
     },
     Row {
@@ -203,7 +212,10 @@ pub const ROWS: &[Row] = &[
         title: "to break the glass without saying why",
         who: "commander",
         call: r#"kubectl annotate rbr glass breakglass="it is urgent" $BREAKS"#,
-        sees: Both(Policy("firstaid-run"), r#"say in at least 20 characters why nobody can approve, as in breakglass="the database is down and nobody answers the phone""#),
+        sees: Both(
+            Policy("firstaid-run"),
+            r#"say in at least 20 characters why nobody can approve, as in breakglass="the database is down and nobody answers the phone""#,
+        ),
         play: in_vain,
     },
     Row {

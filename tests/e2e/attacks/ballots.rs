@@ -249,7 +249,10 @@ pub const ROWS: &[Row] = &[
         title: "to change a vote",
         who: "bob",
         call: r#"kubectl annotate apv $DECIDED deny="on second thoughts" --overwrite"#,
-        sees: Both(BALLOT, r#"this ballot is already decided by bob at TIME: deny; to stop the run after all: kubectl annotate rbr -n NAMESPACE denied abort="why""#),
+        sees: Both(
+            BALLOT,
+            r#"this ballot is already decided by bob at TIME: deny; to stop the run after all: kubectl annotate rbr -n NAMESPACE denied abort="why""#,
+        ),
         play: in_vain,
     },
     Row {
@@ -257,7 +260,10 @@ pub const ROWS: &[Row] = &[
         title: "to turn a no into a yes",
         who: "dave",
         call: r#"kubectl annotate apv $DECIDED deny- approve="$CODE queue grows" by=dave --overwrite"#,
-        sees: Both(BALLOT, r#"this ballot is already decided by bob at TIME: deny; to stop the run after all: kubectl annotate rbr -n NAMESPACE denied abort="why""#),
+        sees: Both(
+            BALLOT,
+            r#"this ballot is already decided by bob at TIME: deny; to stop the run after all: kubectl annotate rbr -n NAMESPACE denied abort="why""#,
+        ),
         play: in_vain,
     },
     Row {
@@ -385,7 +391,10 @@ pub const ROWS: &[Row] = &[
         title: "to write a decision on the run",
         who: "eve",
         call: "kubectl annotate rbr room-1 phase=Approved",
-        sees: Both(Policy("firstaid-run"), r#"a run takes abort="why" and, when it asks for it, settle="done why" or settle="not-done why"; in need, from whoever may, breakglass="why"; nothing else"#),
+        sees: Both(
+            Policy("firstaid-run"),
+            r#"a run takes abort="why" and, when it asks for it, settle="done why" or settle="not-done why"; in need, from whoever may, breakglass="why"; nothing else"#,
+        ),
         play: in_vain,
     },
     Row {
@@ -401,7 +410,10 @@ pub const ROWS: &[Row] = &[
         title: "to take a vote back",
         who: "bob",
         call: "kubectl annotate apv $DECIDED deny-",
-        sees: Both(BALLOT, r#"this ballot is already decided by bob at TIME: deny; to stop the run after all: kubectl annotate rbr -n NAMESPACE denied abort="why""#),
+        sees: Both(
+            BALLOT,
+            r#"this ballot is already decided by bob at TIME: deny; to stop the run after all: kubectl annotate rbr -n NAMESPACE denied abort="why""#,
+        ),
         play: in_vain,
     },
     Row {

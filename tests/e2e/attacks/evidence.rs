@@ -257,7 +257,10 @@ pub const ROWS: &[Row] = &[
         title: "to remove the journal of a run",
         who: "operator",
         call: r#"kubectl patch rbr done --subresource=status --type=json -p '[{"op":"remove","path":"/status"}]'"#,
-        sees: Both(Kind, "the journal of a run cannot be removed\nthe frozen runbook of a run cannot be changed\na plan is written once and stays\nwhat is written about a step stays\na run that has ended does not go on"),
+        sees: Both(
+            Kind,
+            "the journal of a run cannot be removed\nthe frozen runbook of a run cannot be changed\na plan is written once and stays\nwhat is written about a step stays\na run that has ended does not go on",
+        ),
         play: in_vain,
     },
     Row {

@@ -7,6 +7,7 @@
 mod acts;
 mod ballots;
 mod evidence;
+mod lone;
 mod reach;
 mod scene;
 mod stage;
@@ -97,7 +98,7 @@ pub struct Seen {
 }
 
 /// All rows, group by group.
-pub const ROWS: &[&[Row]] = &[ballots::ROWS, evidence::ROWS, reach::ROWS, acts::ROWS];
+pub const ROWS: &[&[Row]] = &[ballots::ROWS, evidence::ROWS, reach::ROWS, acts::ROWS, lone::ROWS];
 
 /// The call is made, and whatever the answer is, all is as before.
 fn in_vain(scene: &mut Scene, row: &Row) -> Result<Seen> {
@@ -137,4 +138,11 @@ fn acts_where_the_cluster_stamps() -> Result<()> {
 #[test]
 fn acts_where_people_type_their_names() -> Result<()> {
     nothing_is_done_that_was_not_approved(Leg::Plain)
+}
+
+#[test]
+fn a_cluster_administrator_and_what_the_operator_does_about_it() -> Result<()> {
+    let mut scene = lone::open()?;
+    scene.play(&[lone::ROWS])?;
+    scene.end("lone", 0)
 }

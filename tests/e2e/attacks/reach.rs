@@ -109,7 +109,10 @@ pub const ROWS: &[Row] = &[
         title: "to plan ten thousand effects",
         who: "author",
         call: "kubectl create -f runbook-with-10000-steps.json",
-        sees: Both(Kind, "spec.steps: Too many: 10000: must have at most 32 items\nnull: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation"),
+        sees: Both(
+            Kind,
+            "spec.steps: Too many: 10000: must have at most 32 items\nnull: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation",
+        ),
         play: in_vain,
     },
     Row {
@@ -417,7 +420,10 @@ pub const ROWS: &[Row] = &[
         title: "to make the operator stumble over an odd runbook",
         who: "mallory",
         call: "kubectl create -f odd-runbook.json",
-        sees: Both(Kind, "spec.summary: Too long: may not be more than 200 bytes\nnull: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation"),
+        sees: Both(
+            Kind,
+            "spec.summary: Too long: may not be more than 200 bytes\nnull: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation",
+        ),
         play: in_vain,
     },
     Row {

@@ -279,15 +279,18 @@ fn whole_word(text: &str, word: &str, by: &str) -> String {
     parts.concat()
 }
 
-/// Moments, such as 2026-11-22T03:25:00Z, as TIME.
+/// Moments, such as 2026-11-22T03:25:00Z or 03:25:00Z, as TIME.
 fn without_times(text: &str) -> String {
-    let shape = |c: char| if c.is_ascii_digit() { '0' } else { c };
-    let words = text.split_inclusive(|c: char| c.is_whitespace() || c == ';' || c == ',');
-    let steady = words.map(|word| {
-        let shaped: String = word.chars().map(shape).collect();
-        shaped.find("0000-00-00T00:00:00Z").map_or(word.to_owned(), |at| {
-            format!("{}TIME{}", word.get(..at).unwrap_or_default(), word.get(at + 20..).unwrap_or_default())
-        })
-    });
-    steady.collect()
+    let mut words = text.to_owned();
+    for moment in ["0000-00-00T00:00:00Z", "00:00:00Z"] {
+        while let Some(at) = shape_of(&words).find(moment) {
+            words.replace_range(at..at + moment.len(), "TIME");
+        }
+    }
+    words
+}
+
+/// The text with each digit as a nought: the bytes stand where they stood.
+fn shape_of(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect()
 }

@@ -1,0 +1,184 @@
+//! What only a cluster administrator can do, or somebody before the policies are there: each on an API server of its own,
+//! since all others would feel it.
+
+use anyhow::{Context, Result, ensure};
+use firstaid_sandbox::poll;
+
+use super::By::{Operator, Rbac};
+use super::Sees::Stamping;
+use super::{Row, Scene, Seen, in_vain, stage};
+use crate::town::{Leg, Town, WITHIN, number, text};
+
+pub const ROWS: &[Row] = &[
+    Row {
+        id: "27a",
+        title: "to take the policies away",
+        who: "mallory",
+        call: "kubectl delete validatingadmissionpolicybinding firstaid-ballot",
+        sees: Stamping(Rbac, ""),
+        play: in_vain,
+    },
+    Row {
+        id: "27b",
+        title: "to make a policy toothless",
+        who: "mallory",
+        call: r#"kubectl patch validatingadmissionpolicybinding firstaid-ballot --type=merge -p '{"spec":{"validationActions":["Audit"]}}'"#,
+        sees: Stamping(Rbac, ""),
+        play: in_vain,
+    },
+    Row {
+        id: "27c",
+        title: "to make a policy toothless, as a cluster administrator, who may: the operator does nothing from then on",
+        who: "root",
+        call: r#"kubectl patch validatingadmissionpolicybinding firstaid-ballot --type=merge -p '{"spec":{"validationActions":["Audit"]}}'"#,
+        sees: Stamping(Operator, ""),
+        play: nothing_is_done_without_proof,
+    },
+    Row {
+        id: "27d",
+        title: "to take the policies away, as a cluster administrator, who may: the operator does nothing from then on",
+        who: "root",
+        call: "kubectl delete validatingadmissionpolicybinding firstaid-ballot",
+        sees: Stamping(Operator, ""),
+        play: nothing_is_done_without_proof,
+    },
+    Row {
+        id: "27e",
+        title: "to take one rule out of a policy: all else still refuses",
+        who: "root",
+        call: r#"kubectl patch validatingadmissionpolicy firstaid-ballot --type=json -p '[{"op":"remove","path":"/spec/validations/9"}]'"#,
+        sees: Stamping(Operator, ""),
+        play: nothing_is_done_without_proof,
+    },
+    Row {
+        id: "54a",
+        title: "to vote in somebody else's name while there is no policy for ballots: the stamp still tells",
+        who: "mallory",
+        call: r#"kubectl annotate apv $BALLOT approve="$CODE queue grows" by=bob"#,
+        sees: Stamping(Operator, ""),
+        play: when_the_policies_are_back,
+    },
+    Row {
+        id: "54b",
+        title: "to vote in somebody else's name, with a forged voter, while there is no policy at all",
+        who: "mallory",
+        call: r#"kubectl patch apv $BALLOT --type=merge -p '{"metadata":{"annotations":{"approve":"'$CODE' queue grows","by":"bob"}},"spec":{"voter":{"username":"bob","groups":["sre"]}}}'"#,
+        sees: Stamping(Operator, ""),
+        play: without_any_policy,
+    },
+];
+
+const RUNBOOK: &str = "
+apiVersion: firstaid.dev/v1alpha1
+kind: Runbook
+metadata: {name: room}
+spec:
+  summary: More pods of checkout
+  gates: [{name: on-call, requires: [{role: sre}], selfApproval: Never}]
+  steps:
+  - {name: scale-out, gate: on-call, scale: {target: {kind: Deployment, name: checkout}, by: 1}}
+";
+
+pub fn open() -> Result<Scene> {
+    let town = Town::open_alone_with(Leg::Stamping, "lone", &[], &["--guard-seconds=1"])?;
+    stage::cast(&town)?;
+    town.runbook(RUNBOOK)?;
+    Scene::begin(town)
+}
+
+fn waiting(scene: &mut Scene, name: &str) -> Result<()> {
+    scene.town.start("room", name)?;
+    scene.town.wait_phase(name, "Waiting")?;
+    let ballot = scene.town.ballot(name)?;
+    scene.word("BALLOT", text(&ballot, "/metadata/name"));
+    scene.word("CODE", text(&ballot, "/spec/request/code"));
+    Ok(())
+}
+
+/// The operator has seen whether its guard is there.
+fn guard_is(scene: &Scene, proven: bool) -> Result<()> {
+    let operator = scene.town.operator.as_ref().context("an operator")?;
+    poll("the operator to look after its guard", WITHIN, || {
+        let (_, metrics) = operator.get("/metrics")?;
+        let line = metrics.lines().find(|l| l.contains("guards_proven") && !l.starts_with('#')).context("no metric")?;
+        ensure!(line.ends_with(if proven { " 1" } else { " 0" }), "{line}");
+        Ok(())
+    })
+}
+
+/// Why the approved run is not acted on.
+fn held(scene: &Scene, run: &str) -> Result<String> {
+    let held = scene.town.wait_held(run, "proof that the approval policies are in force")?;
+    ensure!(number(&scene.town.get("deployment", "checkout")?, "/spec/replicas") == 4, "the operator wrote");
+    let waits = text(&held, "/status/waitingOn");
+    Ok(waits.split(" since ").next().unwrap_or_default().to_owned())
+}
+
+/// Puts everything of the chart back, however it was changed.
+fn restore(scene: &Scene) -> Result<()> {
+    let kubectl = |args: &[&str]| scene.town.sandbox.kubectl_run("root", args)?.ok();
+    for kind in ["validatingadmissionpolicybinding", "mutatingadmissionpolicybinding"] {
+        for name in kubectl(&["get", kind, "-o", "name"])?.lines().filter(|name| name.contains("/firstaid-")) {
+            kubectl(&["delete", name])?;
+        }
+    }
+    // helm does not overwrite what somebody else has edited.
+    kubectl(&["delete", "validatingadmissionpolicy", "firstaid-ballot"])?;
+    scene.town.sandbox.install_chart(&[])?;
+    guard_is(scene, true)
+}
+
+fn nothing_is_done_without_proof(scene: &mut Scene, row: &Row) -> Result<Seen> {
+    let name = format!("run-{}", row.id);
+    waiting(scene, &name)?;
+    scene.shell(row.who, row.call)?.ok()?;
+    guard_is(scene, false)?;
+    scene.town.approve("bob", &name)?;
+    let why = held(scene, &name)?;
+    scene.town.abort(&name)?;
+    restore(scene)?;
+    scene.saw(Operator, &why)
+}
+
+/// The vote is taken and held; when the policies are back it does not count.
+fn when_the_policies_are_back(scene: &mut Scene, row: &Row) -> Result<Seen> {
+    let name = format!("run-{}", row.id);
+    waiting(scene, &name)?;
+    let binding = ["delete", "validatingadmissionpolicybinding", "firstaid-ballot"];
+    scene.town.sandbox.kubectl_run("root", &binding)?.ok()?;
+    guard_is(scene, false)?;
+    forged_and_found(scene, row, &name)
+}
+
+fn without_any_policy(scene: &mut Scene, row: &Row) -> Result<Seen> {
+    let name = format!("run-{}", row.id);
+    waiting(scene, &name)?;
+    let kubectl = |args: &[&str]| scene.town.sandbox.kubectl_run("root", args)?.ok();
+    for kind in ["validatingadmissionpolicybinding", "mutatingadmissionpolicybinding"] {
+        for binding in kubectl(&["get", kind, "-o", "name"])?.lines().filter(|name| name.contains("/firstaid-")) {
+            kubectl(&["delete", binding])?;
+        }
+    }
+    guard_is(scene, false)?;
+    forged_and_found(scene, row, &name)
+}
+
+fn forged_and_found(scene: &mut Scene, row: &Row, run: &str) -> Result<Seen> {
+    let asked = scene.town.ballot(run)?;
+    poll("the vote to be taken", WITHIN, || scene.shell(row.who, row.call)?.ok())?;
+    let marked = scene.town.get("apv", text(&asked, "/metadata/name"))?;
+    ensure!(text(&marked, "/metadata/annotations/by") == "bob", "{marked:#}");
+    restore(scene)?;
+    let found = poll("the vote to be judged", WITHIN, || {
+        let found = scene.town.get("rbr", run)?;
+        let over = found.pointer("/status/finished") == Some(&serde_json::Value::Bool(true));
+        let anew = found.pointer("/status/plans/0.2").is_some();
+        ensure!(over || anew, "{}", text(&found, "/status/waitingOn"));
+        Ok(found)
+    })?;
+    ensure!(scene.town.records(run)?.is_empty(), "the forged vote was counted: {found:#}");
+    let why = text(&found, "/status/plans/0.2/revisedBecause").to_owned();
+    scene.town.ballot(run)?;
+    scene.town.abort(run)?;
+    scene.saw(Operator, &why)
+}
