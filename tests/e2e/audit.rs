@@ -92,6 +92,13 @@ impl Audit {
         Ok(all.into_iter().map(|(_, asked)| asked).collect())
     }
 
+    /// The same of this namespace alone: on an API server that others use too. Nothing may have been asked at all.
+    pub fn overreach_here(&self) -> Result<Vec<String>> {
+        let mut all = self.of_operators()?;
+        all.retain(|(entry, _)| text(entry, "/objectRef/namespace") == self.namespace && !is_its_own(entry));
+        Ok(all.into_iter().map(|(_, asked)| asked).collect())
+    }
+
     /// Begins now.
     pub fn begin(town: &Town) -> Result<Self> {
         let from = std::fs::metadata(town.sandbox.audit_log())?.len();
