@@ -8,6 +8,8 @@
 //!                   +- control       ask the planner, do the one thing, ask again
 //!                        ^
 //!                   app, main        wiring
+//!
+//! verify                            pure: whether the records, and what they say of ballots and runs, still stand
 //! ```
 //!
 //! Start with [`plan`], whose first page is the state diagram of a run.
@@ -23,3 +25,4 @@ pub mod perform;
 pub mod plan;
 pub mod record;
 pub mod telemetry;
+pub mod verify;

@@ -21,6 +21,9 @@ enum Verb {
     Crds(cli::crds::CrdsArgs),
     /// Print what a namespace needs to join: a ServiceAccount, the least Role for its runbooks, the grant to the operator.
     Onboard(cli::onboard::OnboardArgs),
+    /// Recompute the chain of records and compare it with journals, ballots and an older export. Ends with 1 where something
+    /// is wrong, with 2 where that could not be told.
+    Verify(cli::verify::VerifyArgs),
     /// Print the version.
     Version,
 }
@@ -35,6 +38,7 @@ async fn main() -> ExitCode {
         }
         Verb::Crds(args) => cli::crds::run(&args),
         Verb::Onboard(args) => cli::onboard::run(&args),
+        Verb::Verify(args) => return cli::verify::run(&args).await,
         Verb::Version => cli::version::run(),
     };
     match done {

@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::ObjectMeta;
+use serde_json::Value;
 
 use super::freeze::Frozen;
 use super::pass::{Flow, Pass};
@@ -24,7 +25,12 @@ pub fn mark(record: &str, state: RecordState) -> String {
 
 /// The digest of a record: of its canonical JSON without the field `hash`.
 pub fn hash_of(spec: &ActionRecordSpec) -> String {
-    let mut spec = serde_json::to_value(spec).unwrap_or_default();
+    hash_of_json(&serde_json::to_value(spec).unwrap_or_default())
+}
+
+/// The digest of a record as it is stored, with fields that this version may not know.
+pub fn hash_of_json(spec: &Value) -> String {
+    let mut spec = spec.clone();
     if let Some(fields) = spec.as_object_mut() {
         fields.remove("hash");
     }

@@ -25,3 +25,4 @@ mod runs;
 mod scale;
 mod stop;
 mod town;
+mod verify;

@@ -4,7 +4,7 @@ mod act;
 mod ambiguous;
 mod api_server;
 mod checks;
-mod cluster;
+pub(crate) mod cluster;
 mod gates;
 mod hash;
 mod journey;
