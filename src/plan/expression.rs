@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use kube_cel::KubeCelExt;
-use kube_cel::cel::{Context, Program, Value as Cel};
+use kube_cel::cel::{Context, ExecutionError, Program, Value as Cel};
 use serde_json::{Map, Value};
 
 /// The longest expression, in bytes.
@@ -90,8 +90,37 @@ pub fn evaluate(expression: &str, variables: &[(&str, &Value)]) -> Result<Value,
         context.add_variable_from_value(*name, from_json(value));
     }
     let unfit = |why: String| ExpressionError::Evaluate { expression: expression.to_owned(), why };
-    let value = program.execute(&context).map_err(|e| unfit(e.to_string()))?;
-    to_json(&value).ok_or_else(|| unfit(format!("it gives a value that is no JSON: {value:?}")))
+    let value = program.execute(&context).map_err(|error| unfit(why(&error, expression)))?;
+    to_json(&value).ok_or_else(|| {
+        unfit(format!("it gives a value that is neither a number, a text, true nor false: {}", value.type_of()))
+    })
+}
+
+/// Why it gives no value, without any value. What an object of the cluster holds is nobody's to repeat in a record, and
+/// the evaluator's own sentences quote both sides of an operator. A name is said where the author wrote it.
+fn why(error: &ExecutionError, expression: &str) -> String {
+    let written = |name: &str| expression.contains(name);
+    match error {
+        ExecutionError::NoSuchKey(key) if written(key) => format!("there is no {key}"),
+        ExecutionError::NoSuchKey(_) => "there is no such key".to_owned(),
+        ExecutionError::UndeclaredReference(name) if written(name) => format!("nothing is called {name}"),
+        ExecutionError::FunctionError { function, .. } if written(function) => {
+            format!("{function} cannot take what it is given")
+        }
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => "it divides by zero".to_owned(),
+        ExecutionError::Overflow(operator, ..) => format!("a number grows too large ({operator})"),
+        ExecutionError::IndexOutOfBounds(_) => "a list has no such place".to_owned(),
+        ExecutionError::ValuesNotComparable(left, right) => {
+            format!("{} and {} cannot be compared", left.type_of(), right.type_of())
+        }
+        ExecutionError::UnsupportedBinaryOperator(operator, left, right) => {
+            format!("{operator} does not take {} and {}", left.type_of(), right.type_of())
+        }
+        ExecutionError::UnsupportedUnaryOperator(operator, value) => {
+            format!("{operator} does not take {}", value.type_of())
+        }
+        _ => "an operator or a function does not take what it is given".to_owned(),
+    }
 }
 
 /// Compiles CEL.

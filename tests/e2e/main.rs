@@ -23,6 +23,7 @@ mod revert;
 mod runbooks;
 mod runs;
 mod scale;
+mod secrets;
 mod stop;
 mod town;
 mod verify;
