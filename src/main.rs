@@ -28,9 +28,26 @@ enum Verb {
     Version,
 }
 
-// It waits for the API server most of its time: two threads, however large the node is.
-#[tokio::main(worker_threads = 2)]
-async fn main() -> ExitCode {
+/// The stack of each thread, in bytes. Expressions and documents of strangers are parsed by libraries that call themselves:
+/// what is accepted is bounded so that a fraction of this is enough. Only what is used takes memory.
+const STACK: usize = 16 << 20;
+
+fn main() -> ExitCode {
+    // It waits for the API server most of its time: two threads, however large the node is.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_stack_size(STACK).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return cli::fail(&anyhow::Error::new(error).context("starting threads")),
+    };
+    // The main thread has whatever stack the machine gives it: the work is done on one of ours.
+    match runtime.block_on(runtime.spawn(run())) {
+        Ok(code) => code,
+        Err(error) => cli::fail(&anyhow::Error::new(error)),
+    }
+}
+
+async fn run() -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Operator(args) => {
             telemetry::start();
