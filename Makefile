@@ -7,7 +7,7 @@ DEMO ?=
 SANDBOX ?=
 BENCH ?=
 
-.PHONY: help demo sandbox test bench crds fmt lint
+.PHONY: help demo sandbox test fuzz bench crds fmt lint
 
 help: ## this list
 	@echo "First Aid. A first build takes some minutes; it says how far it is."
@@ -27,6 +27,11 @@ test: ## every test, the ones on a real control plane too
 	@$(beside) cargo test --workspace --no-run
 	@echo "test: running: units, properties, admission, and whole runs on two real API servers"
 	@cargo test --workspace
+
+fuzz: ## objects from an attacker against the planner, without end in sight (CASES=100000, SEED=any number)
+	@cargo test --lib --no-run
+	@export FIRSTAID_FUZZ_CASES=$(or $(CASES),100000) FIRSTAID_FUZZ_SEED=$(or $(SEED),$$RANDOM); \
+		echo "fuzz: seed $$FIRSTAID_FUZZ_SEED, $$FIRSTAID_FUZZ_CASES cases"; cargo test --lib fuzz -- --nocapture
 
 bench: ## approval to effect, against hand-written floors; memory; writes (some minutes)
 	@$(beside) cargo build --release --package firstaid --package firstaid-bench

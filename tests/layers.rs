@@ -33,6 +33,7 @@ fn sources(folders: &[&str]) -> Vec<Source> {
     files(folders)
         .into_iter()
         .filter(|path| path.extension().is_some_and(|e| e == "rs") && !path.ends_with("tests.rs"))
+        .filter(|path| !path.components().any(|part| part.as_os_str() == "tests"))
         .map(|path| {
             let text = std::fs::read_to_string(&path).unwrap();
             let lines = text

@@ -6,7 +6,7 @@ use kube::api::ObjectMeta;
 
 use crate::api::approval::{Approval, ApprovalSpec, ApprovalStatus, BallotState, Request};
 use crate::api::condition::cut;
-use crate::api::identity::is_robot;
+use crate::api::identity::{is_robot, is_user_name};
 use crate::api::run::{CountedVote, Plan, Slot};
 use crate::api::runbook::{Gate, ReasonRule};
 use crate::api::{
@@ -74,6 +74,10 @@ pub(super) fn read(ballot: &Approval) -> Mark {
     if by.is_empty() {
         return void("it does not say who voted");
     }
+    // Made tame it would be another name, and could not be compared with anything: it is no name.
+    if !is_user_name(by) {
+        return void("the name on it is too long, or holds characters that are not seen");
+    }
     if stamped.is_some_and(|voter| voter.username != by) {
         return void("the names on it differ");
     }
@@ -95,7 +99,7 @@ pub(super) fn read(ballot: &Approval) -> Mark {
         why: cut(why, 1024),
         ballot: ballot.metadata.name.clone().unwrap_or_default(),
         ballot_uid: ballot.metadata.uid.clone().unwrap_or_default(),
-        credential_id: stamped.map(|voter| voter.credential_id.clone()).unwrap_or_default(),
+        credential_id: stamped.map(|voter| cut(&voter.credential_id, 512)).unwrap_or_default(),
     })
 }
 
@@ -125,7 +129,7 @@ pub(super) fn issue(run: &RunbookRun, key: &str, plan: &Plan, gate: &Gate, slot:
                 code: plan.code.clone(),
                 shown_code: shown_code(plan).to_owned(),
                 requester: requester(run).to_owned(),
-                why: run.spec.reason.clone(),
+                why: cut(&run.spec.reason, 1024),
                 summary: plan.summary.clone(),
                 effects: lines(plan),
                 reason: gate.reason,

@@ -9,6 +9,7 @@ use super::pass::{Flow, Pass};
 use super::{Decision, GATE_LOOK, ballot, digest, intent, journal};
 use crate::api::action_record::{ActionRecord, ActionRecordSpec, ActionRecordStatus, RecordKind, RecordState};
 use crate::api::condition::cut;
+use crate::api::line::one_line;
 use crate::api::run::{Outcome, Result, Verified};
 use crate::api::{INCIDENT_LABEL, RUN_LABEL, RUNBOOK_LABEL, RunbookRun, RunbookRunStatus, SCHEMA_VERSION};
 
@@ -49,7 +50,7 @@ pub(super) fn build(run: &RunbookRun, status: &RunbookRunStatus, frozen: &Frozen
     let spec = ActionRecordSpec {
         schema_version: SCHEMA_VERSION,
         cluster: frozen.cluster.clone(),
-        incident: run.spec.incident.clone(),
+        incident: run.spec.incident.as_deref().map(one_line),
         run: ballot::name(run).to_owned(),
         run_uid: ballot::uid(run).to_owned(),
         runbook: frozen.runbook.clone(),
@@ -57,7 +58,7 @@ pub(super) fn build(run: &RunbookRun, status: &RunbookRunStatus, frozen: &Frozen
         attempt,
         kind: if planned.action == "check" { RecordKind::Observation } else { RecordKind::Change },
         requested_by: run.spec.requested_by.clone().unwrap_or_default(),
-        reason: run.spec.reason.clone(),
+        reason: cut(&run.spec.reason, 1024),
         approved_by: if voters.is_empty() { "no gate".to_owned() } else { cut(&voters.join(", "), 512) },
         approvals: outcome.approvals.clone(),
         plan_hash: status.plans.get(&outcome.plan).map(|plan| plan.plan_hash.clone()).unwrap_or_default(),

@@ -5,6 +5,7 @@ mod ambiguous;
 mod api_server;
 mod checks;
 pub(crate) mod cluster;
+mod fuzz;
 mod gates;
 mod hash;
 mod journey;
