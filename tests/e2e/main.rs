@@ -15,6 +15,7 @@ mod disable;
 mod dry_run;
 mod guards;
 mod journal;
+mod odd_input;
 mod path;
 mod read;
 mod refusal;
