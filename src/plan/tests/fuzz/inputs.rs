@@ -296,7 +296,7 @@ impl Case {
 
     /// Whether something unusual happens.
     fn unusual(&self, turn: usize) -> bool {
-        (self.choice / 7 + turn * 13) % 11 == 0
+        (self.choice / 7 + turn * 13).is_multiple_of(11)
     }
 
     pub fn answer(&self, query: &Query, turn: usize) -> Answer {
@@ -345,11 +345,14 @@ impl Case {
     pub fn marked(&self, mut ballot: Approval) -> Approval {
         ballot.metadata.uid = Some("ballot-uid".to_owned());
         let turn = ballot.metadata.name.as_ref().map_or(0, String::len) + self.choice;
-        let (by, why) =
-            if turn % 3 == 0 { (self.word(turn), self.word(turn + 1)) } else { ("bob".to_owned(), self.word(turn)) };
-        let key = if turn % 9 == 0 { "deny" } else { "approve" };
-        let mark = if turn % 5 == 0 { why } else { format!("{} x{why}", ballot.spec.request.code) };
-        if turn % 2 == 0 {
+        let (by, why) = if turn.is_multiple_of(3) {
+            (self.word(turn), self.word(turn + 1))
+        } else {
+            ("bob".to_owned(), self.word(turn))
+        };
+        let key = if turn.is_multiple_of(9) { "deny" } else { "approve" };
+        let mark = if turn.is_multiple_of(5) { why } else { format!("{} x{why}", ballot.spec.request.code) };
+        if turn.is_multiple_of(2) {
             ballot.spec.voter =
                 Some(Person { username: by.clone(), credential_id: self.word(turn), ..Person::default() });
         }
@@ -366,7 +369,7 @@ impl Case {
             3 => "settle-by",
             _ => return,
         };
-        let word = if turn % 2 == 0 { format!("done {}", self.word(turn)) } else { self.word(turn) };
+        let word = if turn.is_multiple_of(2) { format!("done {}", self.word(turn)) } else { self.word(turn) };
         run.metadata.annotations.get_or_insert_default().entry(key.to_owned()).or_insert(word);
     }
 }

@@ -48,7 +48,7 @@ fn fuzz<S: Strategy>(strategy: S, property: impl Fn(S::Value)) {
 fn no_run_panics_or_writes_what_cannot_be_stored_or_must_not_be_shown() {
     fuzz(inputs::case(), |case| {
         let Ok(run) = serde_json::from_value::<RunbookRun>(case.run.clone()) else { return };
-        Drive::new(&case, run).to_the_end();
+        Drive::new(&case, run).drive();
     });
 }
 
@@ -100,7 +100,7 @@ impl<'a> Drive<'a> {
         Self { case, run, ballots: Vec::new(), memory: Memory::default(), now: time("03:00:00"), admitted }
     }
 
-    fn to_the_end(&mut self) {
+    fn drive(&mut self) {
         let mut seen = Seen::default();
         for turn in 0..TURNS {
             self.now += SignedDuration::from_millis(3);
