@@ -7,7 +7,7 @@ DEMO ?=
 SANDBOX ?=
 BENCH ?=
 
-.PHONY: help demo sandbox test attacks bench crds fmt lint
+.PHONY: help demo sandbox test attacks fuzz bench crds fmt lint
 
 help: ## this list
 	@echo "First Aid. A first build takes some minutes; it says how far it is."
@@ -34,6 +34,11 @@ attacks: ## the attacks of docs/security.md on two real API servers; prints the 
 	@rm -rf target/attacks target/attacks.md
 	@cargo test --quiet --test e2e attacks:: -- --skip attacks::table
 	@cargo test --quiet --test e2e attacks::table -- --include-ignored --nocapture
+
+fuzz: ## objects from an attacker against the planner, without end in sight (CASES=100000, SEED=any number)
+	@cargo test --lib --no-run
+	@export FIRSTAID_FUZZ_CASES=$(or $(CASES),100000) FIRSTAID_FUZZ_SEED=$(or $(SEED),$$RANDOM); \
+		echo "fuzz: seed $$FIRSTAID_FUZZ_SEED, $$FIRSTAID_FUZZ_CASES cases"; cargo test --lib fuzz -- --nocapture
 
 bench: ## approval to effect, against hand-written floors; memory; writes (some minutes)
 	@$(beside) cargo build --release --package firstaid --package firstaid-bench

@@ -10,6 +10,7 @@
 //!                   app, main        wiring
 //!
 //! guard     pure: the admission policies as they were shipped, and what differs from them
+//! verify    pure: whether the records, and what they say of ballots and runs, still stand
 //! ```
 //!
 //! Start with [`plan`], whose first page is the state diagram of a run.
@@ -26,3 +27,4 @@ pub mod perform;
 pub mod plan;
 pub mod record;
 pub mod telemetry;
+pub mod verify;

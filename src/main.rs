@@ -21,13 +21,33 @@ enum Verb {
     Crds(cli::crds::CrdsArgs),
     /// Print what a namespace needs to join: a ServiceAccount, the least Role for its runbooks, the grant to the operator.
     Onboard(cli::onboard::OnboardArgs),
+    /// Recompute the chain of records and compare it with journals, ballots and an older export. Ends with 1 where something
+    /// is wrong, with 2 where that could not be told.
+    Verify(cli::verify::VerifyArgs),
     /// Print the version.
     Version,
 }
 
-// It waits for the API server most of its time: two threads, however large the node is.
-#[tokio::main(worker_threads = 2)]
-async fn main() -> ExitCode {
+/// The stack of each thread, in bytes. Expressions and documents of strangers are parsed by libraries that call themselves:
+/// what is accepted is bounded so that a fraction of this is enough. Only what is used takes memory.
+const STACK: usize = 16 << 20;
+
+fn main() -> ExitCode {
+    // It waits for the API server most of its time: two threads, however large the node is.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_stack_size(STACK).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return cli::fail(&anyhow::Error::new(error).context("starting threads")),
+    };
+    // The main thread has whatever stack the machine gives it: the work is done on one of ours.
+    match runtime.block_on(runtime.spawn(run())) {
+        Ok(code) => code,
+        Err(error) => cli::fail(&anyhow::Error::new(error)),
+    }
+}
+
+async fn run() -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Operator(args) => {
             telemetry::start();
@@ -35,6 +55,7 @@ async fn main() -> ExitCode {
         }
         Verb::Crds(args) => cli::crds::run(&args),
         Verb::Onboard(args) => cli::onboard::run(&args),
+        Verb::Verify(args) => return cli::verify::run(&args).await,
         Verb::Version => cli::version::run(),
     };
     match done {

@@ -150,8 +150,8 @@ fn kubectl_get_shows_what_a_person_looks_for() {
         shown,
         [
             "Runbook: Ready Steps Gates Touches Owner Reason Message Age",
-            "RunbookRun: Phase Step Waiting-On Runbook Incident Asked-By In-Place Message Age",
-            "Approval: State Role Action Code Asked-By Decided-By Expires Run Gate Approve Deny",
+            "RunbookRun: Phase Step Waiting-On Runbook Incident Asked-By Ratified In-Place Message Age",
+            "Approval: State Role Action Code Asked-By Decided-By Expires Run Kind Gate Approve Deny",
             "ActionRecord: Result Verified State Approved-By Summary Time Action Target Incident Run Step Revert-Of",
         ]
     );

@@ -11,7 +11,7 @@ use crate::api::TOKEN_ANNOTATION;
 use crate::api::run::{SeenVersion, Target};
 
 /// One conditional write.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Effect {
     /// The object.
     pub target: Target,
@@ -25,6 +25,23 @@ pub struct Effect {
     pub before: Map<String, Value>,
     /// What is written.
     pub after: Map<String, Value>,
+}
+
+/// For logs: where it writes, and none of the values. A document is tested and written whole, with everything that stands
+/// beside the flag.
+impl std::fmt::Debug for Effect {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let word = |operation: &Value, key: &str| {
+            operation.get(key).and_then(Value::as_str).map(str::to_owned).unwrap_or_default()
+        };
+        let patch: Vec<String> =
+            self.patch.iter().map(|op| format!("{} {}", word(op, "op"), word(op, "path"))).collect();
+        out.debug_struct("Effect")
+            .field("target", &self.target)
+            .field("patch", &patch)
+            .field("token", &self.token)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A change of one place in an object.
@@ -129,6 +146,15 @@ mod tests {
         assert!(effect.patch.contains(
             &json!({"op": "add", "path": "/metadata/annotations", "value": {"firstaid.dev/last-action": "t"}})
         ));
+    }
+
+    #[test]
+    fn a_log_shows_where_it_writes_and_no_value() {
+        let object = json!({"metadata": {"uid": "u1", "annotations": {"firstaid.dev/last-action": "earlier"}}});
+        let before = Map::from_iter([("flag".to_owned(), json!("hunter2"))]);
+        let change = Change { path: "/data/f.json".into(), old: Some(json!("hunter2")), new: Some(json!("hunter2")) };
+        let shown = format!("{:?}", Effect::new(&target(), &object, "t", &[change], before.clone(), before));
+        assert!(shown.contains("add /data/f.json") && !shown.contains("hunter2"), "{shown}");
     }
 
     #[test]

@@ -5,6 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::line::cut;
+
 /// Types of conditions.
 pub mod kind {
     /// A Runbook would work if it were started now.
@@ -68,18 +70,6 @@ pub fn set(
     conditions.sort_by(|a, b| a.kind.cmp(&b.kind));
 }
 
-/// The text, at most so many bytes long, cut at a character's edge with an ellipsis.
-pub fn cut(text: &str, most: usize) -> String {
-    if text.len() <= most {
-        return text.to_owned();
-    }
-    let mut end = most.saturating_sub('…'.len_utf8());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}…", text.get(..end).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,11 +84,5 @@ mod tests {
         set(&mut conditions, kind::READY, false, "TargetGone", "gone", Some(2), late);
         assert_eq!(conditions[0].last_transition_time.0, late);
         assert_eq!(conditions.len(), 1);
-    }
-
-    #[test]
-    fn long_texts_are_cut_at_a_character() {
-        assert_eq!(cut("äöü", 6), "äöü");
-        assert_eq!(cut("äöüäöü", 8), "äö…");
     }
 }

@@ -7,6 +7,7 @@ pub mod approval;
 pub mod condition;
 pub mod crds;
 pub mod identity;
+pub mod line;
 pub mod period;
 pub mod run;
 pub mod runbook;

@@ -3,6 +3,7 @@
 
 pub mod crds;
 pub mod onboard;
+pub mod verify;
 pub mod version;
 
 use std::process::ExitCode;

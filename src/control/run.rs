@@ -190,7 +190,12 @@ impl<'a> Pass<'a> {
             Decision::Record(record) => {
                 self.world.memory.disputed = None;
                 match record::create(performer.client(), &record).await {
-                    Ok(()) => self.world.memory.recorded.extend(record.metadata.name.clone()),
+                    Ok(()) => {
+                        // The head of the chain, outside of the cluster: whoever rewrites records cannot rewrite this line.
+                        let (spec, name) = (&record.spec, record.metadata.name.as_deref().unwrap_or_default());
+                        tracing::info!(run = %self.name.name, namespace = %self.name.namespace, run_uid = %self.uid, step = %spec.step, record = %name, seq = spec.seq, hash = %spec.hash, "record");
+                        self.world.memory.recorded.extend(record.metadata.name.clone());
+                    }
                     Err(RecordError::Call(error)) => {
                         return Err(PassError::Call { doing: "making a record", error });
                     }

@@ -12,6 +12,7 @@ mod identity;
 mod journal;
 mod kinds;
 mod look;
+mod message;
 
 use std::time::Duration;
 
@@ -96,12 +97,12 @@ impl CallError {
         }
     }
 
-    /// What the API server said, else what went wrong.
+    /// What the API server said, without the values that it quotes, else what went wrong.
     pub fn message(&self) -> String {
         match self {
             Self::Deadline => self.to_string(),
             Self::Kube(error) => match error.as_ref() {
-                kube::Error::Api(status) => status.message.clone(),
+                kube::Error::Api(status) => message::without_values(&status.message),
                 other => other.to_string(),
             },
         }

@@ -6,7 +6,7 @@ use kube::api::ObjectMeta;
 
 use crate::api::approval::{Approval, ApprovalSpec, ApprovalStatus, BallotKind, BallotState, Request};
 use crate::api::condition::cut;
-use crate::api::identity::is_robot;
+use crate::api::identity::{is_robot, is_user_name};
 use crate::api::run::{Plan, Slot};
 use crate::api::runbook::{Gate, ReasonRule, SelfApproval};
 use crate::api::vote::{CountedVote, DecidedAs};
@@ -87,8 +87,9 @@ pub(super) fn is_open_to_requester(ballot: &Approval) -> bool {
 /// lets nobody write it without a name and a reason.
 pub(super) fn broken_glass(run: &RunbookRun) -> Option<CountedVote> {
     let said = |key: &str| run.metadata.annotations.as_ref()?.get(key).map(|v| v.trim()).filter(|v| !v.is_empty());
+    let by = said(BREAKGLASS_BY_ANNOTATION).filter(|by| is_user_name(by))?;
     Some(CountedVote {
-        by: cut(said(BREAKGLASS_BY_ANNOTATION)?, 256),
+        by: by.to_owned(),
         role: String::new(),
         decided_as: DecidedAs::BreakGlass,
         why: cut(said(BREAKGLASS_ANNOTATION)?, 1024),
@@ -115,6 +116,10 @@ pub(super) fn read(ballot: &Approval) -> Mark {
     };
     if by.is_empty() {
         return void("it does not say who voted");
+    }
+    // Made tame it would be another name, and could not be compared with anything: it is no name.
+    if !is_user_name(by) {
+        return void("the name on it is too long, or holds characters that are not seen");
     }
     if stamped.is_some_and(|voter| voter.key() != by) {
         return void("the names on it differ");
@@ -153,7 +158,7 @@ pub(super) fn read(ballot: &Approval) -> Mark {
         why: cut(why, 1024),
         ballot: ballot.metadata.name.clone().unwrap_or_default(),
         ballot_uid: ballot.metadata.uid.clone().unwrap_or_default(),
-        credential_id: stamped.map(|voter| voter.credential_id.clone()).unwrap_or_default(),
+        credential_id: stamped.map(|voter| cut(&voter.credential_id, 512)).unwrap_or_default(),
     })
 }
 
@@ -188,7 +193,7 @@ pub(super) fn issue(run: &RunbookRun, key: &str, plan: &Plan, gate: &Gate, slot:
                 excluded: plan.excluded.iter().cloned().collect(),
                 allow_service_accounts: gate.allow_service_accounts,
                 verified_credential: gate.verified_credential,
-                why: run.spec.reason.clone(),
+                why: cut(&run.spec.reason, 1024),
                 summary: plan.summary.clone(),
                 effects: lines(plan),
                 reason: gate.reason,

@@ -35,7 +35,7 @@ mod revert;
 mod segment;
 mod settle;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -43,7 +43,7 @@ pub use floor::Floor;
 pub use freeze::{Frozen, Unfit};
 pub use memory::{Memory, Reply, Sent};
 pub use ratify::ratified;
-pub use record::{hash_of, mark as mark_note};
+pub use record::{hash_of, hash_of_json, mark as mark_note};
 pub use rehearse::{Rehearsal, rehearse};
 
 use crate::action::{Effect, Query, Seen};

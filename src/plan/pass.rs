@@ -11,6 +11,7 @@ use super::{Decision, GATE_LOOK, World, ballot, expression};
 use crate::action::{self, Answer, Obstacle, Query};
 use crate::api::approval::BallotKind;
 use crate::api::condition::cut;
+use crate::api::identity::is_user_name;
 use crate::api::run::{Mode, Phase};
 use crate::api::step::{OnFailure, Step};
 use crate::api::{ABORT_ANNOTATION, Approval, RunbookRun, RunbookRunStatus};
@@ -70,6 +71,11 @@ impl<'a> Pass<'a> {
         let query = Query::Runbook(run.spec.runbook.clone());
         let frozen = match world.seen.answer(&query) {
             None => return Err(Decision::Look(vec![query])),
+            Some(Answer::Object(_)) if !is_user_name(ballot::requester(run)) => Err((
+                "Unfit",
+                "the name of whoever asked for the run holds characters that are not seen; start it as another user"
+                    .to_owned(),
+            )),
             Some(Answer::Object(Some(runbook))) => {
                 freeze(run, runbook, &world.operator.cluster, world.now).map_err(|unfit| ("Unfit", unfit.to_string()))
             }

@@ -2,12 +2,14 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::ObjectMeta;
+use serde_json::Value;
 
 use super::freeze::Frozen;
 use super::pass::{Flow, Pass};
 use super::{Decision, GATE_LOOK, ballot, digest, intent, journal};
 use crate::api::action_record::{ActionRecord, ActionRecordSpec, ActionRecordStatus, RecordKind, RecordState};
 use crate::api::condition::cut;
+use crate::api::line::one_line;
 use crate::api::run::{Outcome, Result, Verified};
 use crate::api::vote::CountedVote;
 use crate::api::{INCIDENT_LABEL, Person, RUN_LABEL, RUNBOOK_LABEL, RunbookRun, RunbookRunStatus, SCHEMA_VERSION};
@@ -24,7 +26,12 @@ pub fn mark(record: &str, state: RecordState) -> String {
 
 /// The digest of a record: of its canonical JSON without the field `hash`.
 pub fn hash_of(spec: &ActionRecordSpec) -> String {
-    let mut spec = serde_json::to_value(spec).unwrap_or_default();
+    hash_of_json(&serde_json::to_value(spec).unwrap_or_default())
+}
+
+/// The digest of a record as it is stored, with fields that this version may not know.
+pub fn hash_of_json(spec: &Value) -> String {
+    let mut spec = spec.clone();
     if let Some(fields) = spec.as_object_mut() {
         fields.remove("hash");
     }
@@ -46,7 +53,7 @@ pub(super) fn build(run: &RunbookRun, status: &RunbookRunStatus, frozen: &Frozen
     let spec = ActionRecordSpec {
         schema_version: SCHEMA_VERSION,
         cluster: frozen.cluster.clone(),
-        incident: run.spec.incident.clone(),
+        incident: run.spec.incident.as_deref().map(one_line),
         run: ballot::name(run).to_owned(),
         run_uid: ballot::uid(run).to_owned(),
         runbook: frozen.runbook.clone(),
@@ -54,7 +61,7 @@ pub(super) fn build(run: &RunbookRun, status: &RunbookRunStatus, frozen: &Frozen
         attempt,
         kind: if planned.action == "check" { RecordKind::Observation } else { RecordKind::Change },
         requested_by: requester,
-        reason: run.spec.reason.clone(),
+        reason: cut(&run.spec.reason, 1024),
         approved_by: if voters.is_empty() { "no gate".to_owned() } else { cut(&voters.join(", "), 512) },
         approvals: outcome.approvals.clone(),
         plan_hash: status.plans.get(&outcome.plan).map(|plan| plan.plan_hash.clone()).unwrap_or_default(),

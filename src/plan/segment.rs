@@ -202,6 +202,15 @@ pub(super) fn planned_step(
         );
         return Err(Obstacle::Refused { reason: reason::DOCUMENT_UNFIT, sentence });
     }
+    let values = planned.before.values().chain(planned.after.values());
+    if let Some(number) = values.filter_map(digest::inexact).next() {
+        let sentence = format!(
+            "{} holds the number {number} where it is changed, which JSON cannot carry exactly (RFC 8785), so that no record \
+             could prove it; keep it as a text",
+            planned.target.display()
+        );
+        return Err(Obstacle::Refused { reason: reason::DOCUMENT_UNFIT, sentence });
+    }
     if step.action.changes() && !planned.already {
         let effect = action::effect(&step.action, context, &planned, seen)?;
         dry_run(effect, seen)?;

@@ -264,6 +264,24 @@ pub(super) fn shown(value: &Value) -> String {
     cut(&value.to_string())
 }
 
+/// What a value is, for a sentence about a place that is no flag. Whoever mistypes a pointer hits a neighbour of the flag,
+/// which may be a password, and the sentence stands in the journal and in a record for good.
+pub(super) fn described(value: &Value) -> String {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(text) if text.is_empty() || words::yaml_meaning(text).is_some() => value.to_string(),
+        Value::String(_) => "a text".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}
+
+/// As [`described`], of a value as it is written: in backticks what means true or false, else no more than that it is one.
+fn described_text(text: &str) -> String {
+    let bare = text.trim().trim_matches(['"', '\'']);
+    if words::yaml_meaning(bare).is_some() { format!("`{}`", text.trim()) } else { "a value".to_owned() }
+}
+
 fn cut(text: &str) -> String {
     const SHOWN: usize = 60;
     let mut letters = text.chars();

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::document::{Holder, Pointer, holder, names, shown};
+use super::document::{Holder, Pointer, described, holder, names, shown};
 
 const STATE: &str = "state";
 const ENABLED: &str = "ENABLED";
@@ -148,7 +148,7 @@ pub fn shape(flag: &Value) -> Result<Shape, FlagError> {
         Value::Bool(_) => return Ok(Shape::Boolean),
         Value::Object(fields) => fields,
         Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            return Err(FlagError::NotAFlag(shown(flag)));
+            return Err(FlagError::NotAFlag(described(flag)));
         }
     };
     if fields.contains_key(VARIANTS) {
@@ -158,7 +158,7 @@ pub fn shape(flag: &Value) -> Result<Shape, FlagError> {
         return Err(FlagError::GoFeatureFlag);
     }
     let switches = names(fields.iter().filter(|(_, value)| value.is_boolean()).map(|(name, _)| name.as_str()));
-    Err(if switches.is_empty() { FlagError::NotAFlag(shown(flag)) } else { FlagError::PointInside(switches) })
+    Err(if switches.is_empty() { FlagError::NotAFlag(described(flag)) } else { FlagError::PointInside(switches) })
 }
 
 /// Plans how `flag` goes to its off, or to `to`: a bool for a switch; the name of a variant for a definition, where a

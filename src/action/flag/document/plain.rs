@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Document, DocumentError, Place, Pointer, cut, words};
+use super::{Document, DocumentError, Place, Pointer, described_text, words};
 
 /// A plain text: one word with white space around it, which stays (most keys end with a newline).
 pub(super) struct Plain<'t> {
@@ -30,7 +30,7 @@ impl Document for Plain<'_> {
         Err(DocumentError::ThroughScalar {
             pointer: at.clone(),
             at: Pointer::root(),
-            holds: format!("plain text (`{}`)", cut(self.text.trim())),
+            holds: format!("plain text ({})", described_text(self.text)),
         })
     }
 
@@ -51,7 +51,7 @@ impl Document for Plain<'_> {
 /// Text formats are only edited where they hold `true` or `false` and are to hold the other one: any other word means
 /// what its reader makes of it.
 pub(super) fn not_a_switch(at: &Pointer, held: &Value) -> DocumentError {
-    let held = super::shown(held);
+    let held = super::described(held);
     DocumentError::NotEditable {
         pointer: at.clone(),
         why: format!("it holds {held}, and here only `true` and `false` are turned into each other"),

@@ -6,9 +6,8 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 
 use super::{
-    Document, DocumentError, Format, Place, Pointer, line_of,
+    Document, DocumentError, Format, Place, Pointer, described, line_of,
     plain::not_a_switch,
-    shown,
     tree::{Entry, Form, Kind, Node},
     words,
 };
@@ -52,7 +51,7 @@ impl Document for Properties<'_> {
 
     fn place(&self, at: &Pointer) -> Result<Place, DocumentError> {
         if at.is_root() {
-            let why = format!("it holds {}; name one key", shown(&self.value));
+            let why = format!("it holds {}; name one key", described(&self.value));
             return Err(DocumentError::NotEditable { pointer: at.clone(), why });
         }
         Ok(Place::bare(self.root.find(self.text, at)?.span.clone()))

@@ -25,7 +25,7 @@ fn plain_takes_only_true_and_false_and_keeps_the_white_space() {
     assert_eq!(get("blue\n", Plain, ""), Ok(json!("blue")));
     assert_eq!(
         set("blue\n", Plain, "", json!(false)).unwrap_err(),
-        "the whole document cannot be edited: it holds \"blue\", and here only `true` and `false` are turned \
+        "the whole document cannot be edited: it holds a text, and here only `true` and `false` are turned \
             into each other"
     );
     assert!(set("true", Plain, "", json!("blue")).is_err());
@@ -242,7 +242,7 @@ fn properties_of_every_style() {
     assert_eq!(set(text, Properties, "/long", json!(false)), Ok(text.replace("tr\\\n    ue", "false")));
     assert_eq!(get(text, Properties, "/m"), Ok(json!("abA\\")));
     assert_eq!(get(text, Properties, "/empty"), Ok(json!("")));
-    assert!(set(text, Properties, "/m", json!(false)).unwrap_err().contains("it holds \"abA\\\\\""));
+    assert!(set(text, Properties, "/m", json!(false)).unwrap_err().contains("it holds a text"));
     assert!(get(text, Properties, "/recs").unwrap_err().contains("there is no `/recs`"));
     assert!(get(text, Properties, "/shop.recs/x").unwrap_err().contains("leads through `/shop.recs`"));
     assert!(set(text, Properties, "", json!(false)).unwrap_err().ends_with("name one key"));

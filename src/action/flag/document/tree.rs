@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{DocumentError, Pointer, cut, line_of, names, pointer::index};
+use super::{DocumentError, Pointer, cut, described_text, line_of, names, pointer::index};
 
 /// A value and its bytes.
 pub(super) struct Node {
@@ -80,7 +80,7 @@ impl Node {
             Kind::Scalar => Err(DocumentError::ThroughScalar {
                 pointer: pointer.clone(),
                 at: at.clone(),
-                holds: self.written(text),
+                holds: self.described(text),
             }),
             Kind::Alias => Err(self.alias(text, pointer, at)),
         }
@@ -95,6 +95,13 @@ impl Node {
         match text.get(self.span.clone()) {
             None | Some("") => "nothing".to_owned(),
             Some(written) => format!("`{}`", cut(written)),
+        }
+    }
+
+    fn described(&self, text: &str) -> String {
+        match text.get(self.span.clone()) {
+            None | Some("") => "nothing".to_owned(),
+            Some(written) => described_text(written),
         }
     }
 

@@ -37,7 +37,8 @@ fn a_switch_goes_to_false_or_to_what_is_said() {
 fn what_is_no_flag_is_refused_with_a_hint() {
     let neither = "which is neither true or false nor an OpenFeature flag with `variants`";
     assert_eq!(refused(&json!("true"), None), format!("it holds \"true\", {neither}"));
-    assert_eq!(refused(&json!({"a": 1}), None), format!("it holds {{\"a\":1}}, {neither}"));
+    assert_eq!(refused(&json!("hunter2"), None), format!("it holds a text, {neither}"), "it may be a password");
+    assert_eq!(refused(&json!({"a": 1}), None), format!("it holds an object, {neither}"));
     assert_eq!(
         refused(&json!({"enabled": true, "owner": "x", "beta": false}), None),
         "it holds an object without `variants`; point at its switch instead: `beta`, `enabled`"

@@ -1,0 +1,195 @@
+//! `firstaid verify`: whether the evidence of a namespace, or of an export, still stands.
+#![allow(clippy::disallowed_types)]
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::{Api, Client, Config, Resource};
+use serde_json::{Value, json};
+
+use crate::api::line::one_line;
+use crate::api::{ActionRecord, Approval, RUN_LABEL, RunbookRun};
+use crate::verify::{Evidence, RunReport, judge};
+
+/// What is verified.
+///
+/// The cluster, as your kubeconfig says, or a file alone, or (with `-n` and `-f`) the cluster against an older file: every
+/// record that is in the file must still be there, unchanged. Such a file is made with:
+/// kubectl get rbr,apv,arec -n NAMESPACE -o json > export.json
+#[derive(Args, Clone, Debug)]
+pub struct VerifyArgs {
+    /// The namespace. Default: that of your kubeconfig.
+    #[arg(short, long)]
+    namespace: Option<String>,
+    /// This run alone.
+    #[arg(long)]
+    run: Option<String>,
+    /// An export: a list as kubectl prints it, or objects one a line; `-` is standard input.
+    #[arg(short = 'f', long = "file")]
+    file: Option<PathBuf>,
+    /// For people, or for programs.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// For whom it is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// People.
+    Text,
+    /// Programs.
+    Json,
+}
+
+/// How it ends where something is wrong.
+const WRONG: u8 = 1;
+/// How it ends where that could not be told.
+const UNKNOWN: u8 = 2;
+
+/// Prints what was found. 0: all is well, 1: something is wrong, 2: it could not be checked.
+pub async fn run(args: &VerifyArgs) -> ExitCode {
+    let reports = match reports(args).await {
+        Ok(reports) => reports,
+        Err(error) => {
+            eprintln!("firstaid: {}", one_line(&format!("{error:#}")));
+            return ExitCode::from(UNKNOWN);
+        }
+    };
+    for line in match args.output {
+        Output::Text => reports.iter().flat_map(lines).collect(),
+        Output::Json => vec![as_json(&reports).to_string()],
+    } {
+        // Nobody vouches for a file: not a character of it may move the cursor.
+        println!("{}", one_line(&line));
+    }
+    if reports.iter().all(|report| report.findings.is_empty()) { ExitCode::SUCCESS } else { ExitCode::from(WRONG) }
+}
+
+async fn reports(args: &VerifyArgs) -> anyhow::Result<Vec<RunReport>> {
+    let file = args.file.as_deref().map(read).transpose()?;
+    let mut reports = match (file, &args.namespace) {
+        (Some(file), None) => judge(&file, &Evidence::default()),
+        (file, namespace) => {
+            let (evidence, namespace) = live(namespace.as_deref()).await?;
+            let mut export = file.unwrap_or_default();
+            for kind in [&mut export.runs, &mut export.ballots, &mut export.records] {
+                kind.retain(|object| object.namespace() == namespace);
+            }
+            judge(&evidence, &export)
+        }
+    };
+    if let Some(run) = &args.run {
+        reports.retain(|report| report.run == *run);
+        if reports.is_empty() {
+            bail!("there is no run {run}, and no record of one; see what there is without --run");
+        }
+    }
+    Ok(reports)
+}
+
+fn read(path: &Path) -> anyhow::Result<Evidence> {
+    let mut text = String::new();
+    if path == Path::new("-") {
+        std::io::stdin().read_to_string(&mut text).context("reading standard input")?;
+    } else {
+        text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    }
+    Evidence::read(&text).with_context(|| {
+        format!(
+            "{} is no export; make one with: kubectl get rbr,apv,arec -n NAMESPACE -o json > export.json",
+            path.display()
+        )
+    })
+}
+
+/// The evidence in the cluster, and its namespace.
+async fn live(namespace: Option<&str>) -> anyhow::Result<(Evidence, String)> {
+    let config =
+        Config::infer().await.context("finding the API server: is there a kubeconfig? see: kubectl cluster-info")?;
+    let namespace = namespace.unwrap_or(&config.default_namespace).to_owned();
+    let client = Client::try_from(config).context("making a client")?;
+    let (runs, ballots, records) = tokio::try_join!(
+        list::<RunbookRun>(&client, &namespace),
+        list::<Approval>(&client, &namespace),
+        list::<ActionRecord>(&client, &namespace),
+    )?;
+    let mut evidence = Evidence::default();
+    runs.into_iter().chain(ballots).chain(records).for_each(|object| evidence.add(object));
+    Ok((evidence, namespace))
+}
+
+/// Objects at once; a namespace that is years old has thousands of ballots.
+const PAGE: u32 = 500;
+
+/// All objects of a kind, as they are stored: a field that this version does not know is under the hash all the same.
+async fn list<K: Resource<DynamicType = ()>>(client: &Client, namespace: &str) -> anyhow::Result<Vec<Value>> {
+    let resource = ApiResource::erase::<K>(&());
+    let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource);
+    let mut params = ListParams::default().limit(PAGE);
+    let mut objects = Vec::new();
+    loop {
+        let page = api.list(&params).await.with_context(|| {
+            let plural = format!("{}.{}", resource.plural, resource.group);
+            format!("listing {plural} in {namespace}; may you? see: kubectl auth can-i list {plural} -n {namespace}")
+        })?;
+        for object in page.items {
+            let mut object = serde_json::to_value(object).context("reading an object")?;
+            // In a list the items need not say what they are.
+            if let Some(fields) = object.as_object_mut() {
+                fields.insert("apiVersion".to_owned(), json!(resource.api_version));
+                fields.insert("kind".to_owned(), json!(resource.kind));
+            }
+            objects.push(object);
+        }
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(objects),
+        }
+    }
+}
+
+/// A run in one line, and a line for each finding.
+fn lines(report: &RunReport) -> Vec<String> {
+    let records = match report.records {
+        1 => "1 record".to_owned(),
+        number => format!("{number} records"),
+    };
+    let notes: String = report.notes.iter().map(|note| format!("; {note}")).collect();
+    if report.findings.is_empty() {
+        let head = if report.records == 0 { String::new() } else { format!(", chain unbroken, head {}", report.head) };
+        return vec![format!("{}: {records}{head}{notes}", report.run)];
+    }
+    let findings = match report.findings.len() {
+        1 => "1 finding".to_owned(),
+        number => format!("{number} findings"),
+    };
+    let mut lines = vec![format!("{}: {records}, {findings}{notes}", report.run)];
+    lines.extend(report.findings.iter().map(|finding| format!("  {finding}")));
+    lines.push(format!(
+        "  look with: kubectl get arec -n {} -l {RUN_LABEL}={} -o yaml; the operator's log has a line \"record\" with the hash of each",
+        report.namespace, report.run
+    ));
+    lines
+}
+
+fn as_json(reports: &[RunReport]) -> Value {
+    let with = |mut whole: Value, key: &str, value: Value| {
+        if let Some(fields) = whole.as_object_mut() {
+            fields.insert(key.to_owned(), value);
+        }
+        whole
+    };
+    let runs: Vec<Value> = reports
+        .iter()
+        .map(|report| {
+            let findings = report.findings.iter().map(|found| with(json!(found), "sentence", json!(found.to_string())));
+            let notes = report.notes.iter().map(|note| json!(note.to_string()));
+            with(with(json!(report), "findings", findings.collect()), "notes", notes.collect())
+        })
+        .collect();
+    json!({"ok": reports.iter().all(|report| report.findings.is_empty()), "runs": runs})
+}

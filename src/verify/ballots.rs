@@ -1,0 +1,120 @@
+//! The approvals of a record against the ballots: whoever edits a record to name an approver has no ballot to show.
+
+use serde_json::Value;
+
+use super::chain::Link;
+use super::evidence::{Evidence, Stored};
+use super::finding::{But, Finding};
+use crate::api::line::cut;
+use crate::api::{APPROVE_ANNOTATION, BREAKGLASS_ANNOTATION, BREAKGLASS_BY_ANNOTATION, BY_ANNOTATION, DENY_ANNOTATION};
+
+/// Judges what a record says of its approvals.
+pub(super) fn judge(link: &Link<'_>, evidence: &Evidence, findings: &mut Vec<Finding>) {
+    let approvals = link.record.object.pointer("/spec/approvals").and_then(Value::as_array);
+    for vote in approvals.into_iter().flatten() {
+        let text = |key: &str| vote.get(key).and_then(Value::as_str).unwrap_or_default();
+        if text("decidedAs") == "BreakGlass" {
+            findings.extend(glass(link, evidence, text("by"), text("why")));
+            continue;
+        }
+        let (by, name) = (text("by"), text("ballot"));
+        let of_that_name = |ballot: &&Stored| (ballot.namespace(), ballot.name()) == (link.record.namespace(), name);
+        let named: Vec<&Stored> = evidence.ballots.iter().filter(of_that_name).collect();
+        // In an export that grew, a ballot of the same name may have been made anew.
+        let ballot = named.iter().find(|b| b.uid() == text("ballotUID")).or(named.last());
+        let but = match ballot {
+            None => Some(But::NotThere),
+            Some(ballot) => wrong(link, ballot, by, text("role"), text("ballotUID"))
+                .or_else(|| wrong_leave(ballot, by, text("decidedAs"))),
+        };
+        findings.extend(but.map(|but| Finding::Ballot {
+            record: link.name.to_owned(),
+            seq: link.seq,
+            by: by.to_owned(),
+            ballot: name.to_owned(),
+            but,
+        }));
+    }
+}
+
+/// Whoever is said to have broken the glass said so on the run. Where that is gone nobody can tell.
+fn glass(link: &Link<'_>, evidence: &Evidence, by: &str, why: &str) -> Option<Finding> {
+    let of_it =
+        |run: &&Stored| run.namespace() == link.record.namespace() && run.uid() == link.record.text("/spec/runUID");
+    let run = evidence.runs.iter().find(of_it)?;
+    let said = |key: &str| mark(run, key).map(str::trim).unwrap_or_default();
+    if said(BREAKGLASS_BY_ANNOTATION) == by && cut(said(BREAKGLASS_ANNOTATION), 1024) == why {
+        return None;
+    }
+    Some(Finding::Glass { record: link.name.to_owned(), seq: link.seq, by: by.to_owned(), run: run.name().to_owned() })
+}
+
+/// By which leave somebody decided, against what the ballot gave leave to.
+fn wrong_leave(ballot: &Stored, by: &str, decided_as: &str) -> Option<But> {
+    let asked = ballot.text("/spec/request/requester") == by;
+    let opened = ballot.object.pointer("/status/openToRequester") == Some(&Value::Bool(true));
+    let right = match decided_as {
+        "" => !asked,
+        "Requester" => asked && ballot.text("/spec/request/selfApproval") == "Always",
+        "Alone" => asked && opened,
+        _ => false,
+    };
+    (!right).then(|| But::WithoutLeave {
+        decided_as: if asked { "whoever asked".to_owned() } else { decided_as.to_owned() },
+    })
+}
+
+fn wrong(link: &Link<'_>, ballot: &Stored, by: &str, role: &str, uid: &str) -> Option<But> {
+    let request = |key: &str| ballot.text(&format!("/spec/request/{key}")).to_owned();
+    if ballot.uid() != uid {
+        return Some(But::Another { uid: ballot.uid().to_owned(), recorded: uid.to_owned() });
+    }
+    if request("runUID") != link.record.text("/spec/runUID") {
+        return Some(But::AnotherRun { run: request("run") });
+    }
+    if request("planHash") != link.record.text("/spec/planHash") {
+        return Some(But::AnotherPlan { plan: request("planHash") });
+    }
+    if request("role") != role {
+        return Some(But::AnotherRole { role: request("role") });
+    }
+    let (Some(approve), None) = (mark(ballot, APPROVE_ANNOTATION), mark(ballot, DENY_ANNOTATION)) else {
+        return Some(But::NotMarked);
+    };
+    let code = approve.split_whitespace().next().unwrap_or_default();
+    if !code.eq_ignore_ascii_case(&request("code")) {
+        return Some(But::AnotherCode { code: code.to_owned() });
+    }
+    let marked_by = mark(ballot, BY_ANNOTATION).unwrap_or_default().trim();
+    if marked_by != by {
+        return Some(But::AnotherVoter { by: marked_by.to_owned() });
+    }
+    let voter = |key: &str| ballot.object.pointer(&format!("/spec/voter/{key}")).and_then(Value::as_str);
+    let stamped = voter("key").filter(|key| !key.is_empty()).or_else(|| voter("username"));
+    stamped.filter(|stamped| *stamped != by).map(|stamped| But::StampedOtherwise { stamped: stamped.to_owned() })
+}
+
+/// What a person wrote on a ballot.
+pub(super) fn mark<'a>(ballot: &'a Stored, key: &str) -> Option<&'a str> {
+    ballot.object.pointer("/metadata/annotations")?.get(key)?.as_str()
+}
+
+/// Whether a ballot says what it said in an older export. What was not marked then may be marked now.
+pub(super) fn changed_since(then: &Stored, evidence: &Evidence) -> Option<Finding> {
+    let marks = [APPROVE_ANNOTATION, DENY_ANNOTATION, BY_ANNOTATION];
+    if marks.iter().all(|key| mark(then, key).is_none()) {
+        return None;
+    }
+    let same_name = |now: &&Stored| (now.namespace(), now.name()) == (then.namespace(), then.name());
+    let but = match evidence.ballots.iter().find(same_name) {
+        None => But::NotThere,
+        Some(now) if now.uid() != then.uid() => {
+            But::Another { uid: now.uid().to_owned(), recorded: then.uid().to_owned() }
+        }
+        Some(now) if now.spec() == then.spec() && marks.iter().all(|key| mark(now, key) == mark(then, key)) => {
+            return None;
+        }
+        Some(_) => But::Changed,
+    };
+    Some(Finding::BallotNotAsExported { ballot: then.name().to_owned(), but })
+}
