@@ -15,7 +15,10 @@ pub const ROWS: &[Row] = &[
         title: "to take the policies away",
         who: "mallory",
         call: "kubectl delete validatingadmissionpolicybinding firstaid-ballot",
-        sees: Stamping(Rbac, ""),
+        sees: Stamping(
+            Rbac,
+            r#"User "mallory" cannot delete resource "validatingadmissionpolicybindings" in API group "admissionregistration.k8s.io" at the cluster scope"#,
+        ),
         play: in_vain,
     },
     Row {
@@ -23,7 +26,10 @@ pub const ROWS: &[Row] = &[
         title: "to make a policy toothless",
         who: "mallory",
         call: r#"kubectl patch validatingadmissionpolicybinding firstaid-ballot --type=merge -p '{"spec":{"validationActions":["Audit"]}}'"#,
-        sees: Stamping(Rbac, ""),
+        sees: Stamping(
+            Rbac,
+            r#"User "mallory" cannot get resource "validatingadmissionpolicybindings" in API group "admissionregistration.k8s.io" at the cluster scope"#,
+        ),
         play: in_vain,
     },
     Row {
@@ -31,7 +37,10 @@ pub const ROWS: &[Row] = &[
         title: "to make a policy toothless, as a cluster administrator, who may: the operator does nothing from then on",
         who: "root",
         call: r#"kubectl patch validatingadmissionpolicybinding firstaid-ballot --type=merge -p '{"spec":{"validationActions":["Audit"]}}'"#,
-        sees: Stamping(Operator, ""),
+        sees: Stamping(
+            Operator,
+            r#"proof that the approval policies are in force: the API server would accept a ballot that is decided already: install the chart's policies again; ValidatingAdmissionPolicyBinding firstaid-ballot is not as it was shipped: spec.validationActions is ["Audit"], not ["Deny","Audit"]; to put it back: helm get manifest firstaid -n firstaid-system | kubectl replace -f -; nothing is done until then"#,
+        ),
         play: nothing_is_done_without_proof,
     },
     Row {
@@ -39,7 +48,10 @@ pub const ROWS: &[Row] = &[
         title: "to take the policies away, as a cluster administrator, who may: the operator does nothing from then on",
         who: "root",
         call: "kubectl delete validatingadmissionpolicybinding firstaid-ballot",
-        sees: Stamping(Operator, ""),
+        sees: Stamping(
+            Operator,
+            "proof that the approval policies are in force: the API server would accept a ballot that is decided already: install the chart's policies again; ValidatingAdmissionPolicyBinding firstaid-ballot is gone; to put it back: helm get manifest firstaid -n firstaid-system | kubectl apply -f -; nothing is done until then",
+        ),
         play: nothing_is_done_without_proof,
     },
     Row {
@@ -47,7 +59,10 @@ pub const ROWS: &[Row] = &[
         title: "to take one rule out of a policy: all else still refuses",
         who: "root",
         call: r#"kubectl patch validatingadmissionpolicy firstaid-ballot --type=json -p '[{"op":"remove","path":"/spec/validations/9"}]'"#,
-        sees: Stamping(Operator, ""),
+        sees: Stamping(
+            Operator,
+            "proof that the approval policies are in force: ValidatingAdmissionPolicy firstaid-ballot is not as it was shipped: spec.validations has 23 entries, not 24; to put it back: helm get manifest firstaid -n firstaid-system | kubectl replace -f -; nothing is done until then",
+        ),
         play: nothing_is_done_without_proof,
     },
     Row {
@@ -55,7 +70,7 @@ pub const ROWS: &[Row] = &[
         title: "to vote in somebody else's name while there is no policy for ballots: the stamp still tells",
         who: "mallory",
         call: r#"kubectl annotate apv $BALLOT approve="$CODE queue grows" by=bob"#,
-        sees: Stamping(Operator, ""),
+        sees: Stamping(Operator, "the vote on run-54a-1 does not count: the names on it differ"),
         play: when_the_policies_are_back,
     },
     Row {
@@ -63,7 +78,10 @@ pub const ROWS: &[Row] = &[
         title: "to vote in somebody else's name, with a forged voter, while there is no policy at all",
         who: "mallory",
         call: r#"kubectl patch apv $BALLOT --type=merge -p '{"metadata":{"annotations":{"approve":"'$CODE' queue grows","by":"bob"}},"spec":{"voter":{"username":"bob","groups":["sre"]}}}'"#,
-        sees: Stamping(Operator, ""),
+        sees: Stamping(
+            Operator,
+            "the approval policies were not in force until TIME: what was said before proves nothing",
+        ),
         play: without_any_policy,
     },
 ];
@@ -159,6 +177,12 @@ fn without_any_policy(scene: &mut Scene, row: &Row) -> Result<Seen> {
             kubectl(&["delete", binding])?;
         }
     }
+    poll("the stamp to be gone", WITHIN, || {
+        let rehearsed = format!("{} --dry-run=server -o jsonpath={{.spec.voter.username}}", row.call);
+        let voter = scene.shell(row.who, &rehearsed)?.ok()?;
+        ensure!(voter == "bob", "it is stamped as {voter}");
+        Ok(())
+    })?;
     guard_is(scene, false)?;
     forged_and_found(scene, row, &name)
 }

@@ -8,6 +8,7 @@ mod acts;
 mod ballots;
 mod evidence;
 mod lone;
+mod matrix;
 mod reach;
 mod scene;
 mod stage;

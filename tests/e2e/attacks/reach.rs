@@ -217,6 +217,17 @@ pub const ROWS: &[Row] = &[
         play: in_vain,
     },
     Row {
+        id: "34f",
+        title: "to set other gates by making a runbook anew",
+        who: "writer",
+        call: "kubectl create -f runbook-with-a-gate.json",
+        sees: Both(
+            RUNBOOK,
+            "you may not make a runbook with gates, since making one anew would change them; ask somebody who may, or for the role firstaid-policy-admin in NAMESPACE",
+        ),
+        play: in_vain,
+    },
+    Row {
         id: "35a",
         title: "to get the operator's token",
         who: "root",
