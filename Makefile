@@ -33,7 +33,7 @@ attacks: ## the attacks of docs/security.md on two real API servers; prints the 
 	@$(beside) cargo test --test e2e --no-run
 	@rm -rf target/attacks target/attacks.md
 	@cargo test --quiet --test e2e attacks:: -- --skip attacks::table
-	@cargo test --quiet --test e2e attacks::table -- --include-ignored --nocapture
+	@cargo test --quiet --test e2e attacks::table -- --include-ignored --skip write_the_document --nocapture
 
 bench: ## approval to effect, against hand-written floors; memory; writes (some minutes)
 	@$(beside) cargo build --release --package firstaid --package firstaid-bench

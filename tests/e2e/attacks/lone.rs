@@ -4,9 +4,10 @@
 use anyhow::{Context, Result, ensure};
 use firstaid_sandbox::poll;
 
-use super::By::{Operator, Rbac};
+use super::By::{Chain, Operator, Rbac};
 use super::Sees::Stamping;
 use super::{Row, Scene, Seen, in_vain, stage};
+use crate::chain;
 use crate::town::{Leg, Town, WITHIN, number, text};
 
 pub const ROWS: &[Row] = &[
@@ -84,6 +85,22 @@ pub const ROWS: &[Row] = &[
         ),
         play: without_any_policy,
     },
+    Row {
+        id: "30a",
+        title: "to lose the last record, with every right, every policy and every rule away",
+        who: "root",
+        call: "kubectl delete arec $LAST",
+        sees: Stamping(Chain, "the run's head of the chain is not that of the last record"),
+        play: the_chain_tells,
+    },
+    Row {
+        id: "30b",
+        title: "to rewrite a record, with every right, every policy and every rule away",
+        who: "root",
+        call: r#"kubectl patch arec $RECORD --type=merge -p '{"spec":{"summary":"never happened"}}'"#,
+        sees: Stamping(Chain, "the hash of RECORD is not that of its text"),
+        play: the_chain_tells,
+    },
 ];
 
 const RUNBOOK: &str = "
@@ -95,6 +112,16 @@ spec:
   gates: [{name: on-call, requires: [{role: sre}], selfApproval: Never}]
   steps:
   - {name: scale-out, gate: on-call, scale: {target: {kind: Deployment, name: checkout}, by: 1}}
+---
+apiVersion: firstaid.dev/v1alpha1
+kind: Runbook
+metadata: {name: two-records}
+spec:
+  summary: More pods of the ledger, and new agents
+  gates: [{name: on-call, requires: [{role: sre}], selfApproval: Never}]
+  steps:
+  - {name: scale-out, gate: on-call, scale: {target: {kind: StatefulSet, name: ledger}, by: 1}}
+  - {name: restart, gate: on-call, restart: {target: {kind: DaemonSet, name: agent}}}
 ";
 
 pub fn open() -> Result<Scene> {
@@ -205,4 +232,48 @@ fn forged_and_found(scene: &mut Scene, row: &Row, run: &str) -> Result<Seen> {
     scene.town.ballot(run)?;
     scene.town.abort(run)?;
     scene.saw(Operator, &why)
+}
+
+/// A run with two records, after which nothing guards them any more: no operator, no policy, no rule of the kind.
+fn two_records_and_no_guard(scene: &mut Scene) -> Result<()> {
+    scene.town.start("two-records", "two")?;
+    scene.town.wait_phase("two", "Waiting")?;
+    scene.town.approve("bob", "two")?;
+    scene.town.wait_phase("two", "Succeeded")?;
+    let (run, records) = (scene.town.get("rbr", "two")?, scene.town.records("two")?);
+    let [first, last] = records.as_slice() else { anyhow::bail!("{} records", records.len()) };
+    chain::verify(&run, &records)?;
+    scene.word("RECORD", text(first, "/metadata/name"));
+    scene.word("LAST", text(last, "/metadata/name"));
+    scene.town.kill_operator()?;
+    let kubectl = |args: &[&str]| scene.town.sandbox.kubectl_run("root", args)?.ok();
+    let bindings = kubectl(&["get", "validatingadmissionpolicybinding", "-o", "name"])?;
+    for binding in bindings.lines().filter(|name| name.contains("/firstaid-")) {
+        kubectl(&["delete", binding])?;
+    }
+    let rules = r#"[{"op":"remove","path":"/spec/versions/0/schema/openAPIV3Schema/x-kubernetes-validations"}]"#;
+    poll("the kind to be open to anybody", WITHIN, || {
+        kubectl(&["patch", "crd", "actionrecords.firstaid.dev", "--type=json", "-p", rules])
+    })?;
+    Ok(())
+}
+
+/// Whoever recomputes the chain sees it.
+fn the_chain_tells(scene: &mut Scene, row: &Row) -> Result<Seen> {
+    if scene.town.get("rbr", "two").is_err() {
+        two_records_and_no_guard(scene)?;
+    }
+    poll("it to be taken", WITHIN, || scene.shell(row.who, row.call)?.ok())?;
+    let told = match chain::verify(&scene.town.get("rbr", "two")?, &scene.town.records("two")?) {
+        Ok(()) => anyhow::bail!("nobody sees it"),
+        Err(told) => told.to_string(),
+    };
+    let said = if told.starts_with("the hash of ") {
+        "the hash of RECORD is not that of its text"
+    } else if told.starts_with("the run's head of the chain is not ") {
+        "the run's head of the chain is not that of the last record"
+    } else {
+        &told
+    };
+    scene.saw(Chain, said)
 }

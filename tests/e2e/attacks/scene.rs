@@ -181,7 +181,7 @@ impl Scene {
                 By::Policy(policy) => (403, Some(policy)),
                 By::Rbac => (403, None),
                 By::Kind => (422, None),
-                By::ApiServer | By::Dropped | By::Operator | By::Nobody => continue,
+                By::ApiServer | By::Dropped | By::Operator | By::Chain | By::Nobody => continue,
             };
             let first = seen.raw.lines().next().unwrap_or_default();
             let entry = refused
