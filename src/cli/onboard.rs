@@ -23,6 +23,10 @@ pub struct OnboardArgs {
     /// legacy works everywhere.
     #[arg(long, value_enum, default_value_t = Impersonation::Legacy)]
     impersonation: Impersonation,
+    /// Also offer the ServiceAccounts to whoever may write runbooks in the namespace, though they may not act as them: for
+    /// a delivery tool that applies runbooks from Git.
+    #[arg(long)]
+    offer: bool,
     /// The operator's namespace.
     #[arg(long, default_value = "firstaid-system")]
     operator_namespace: String,
@@ -115,7 +119,13 @@ fn for_account(args: &OnboardArgs, account: &str) -> Vec<Value> {
     let identity = json!({"apiVersion": "v1", "kind": "ServiceAccount",
         "metadata": {"name": account, "namespace": args.namespace}, "automountServiceAccountToken": false});
     let leave = granted(args, &format!("{account}-operator-acts-as"), &[grant], &operator(args));
-    std::iter::once(identity).chain(leave).collect()
+    let offer = args.offer.then(|| {
+        let metadata = json!({"name": format!("{account}-offered"), "namespace": args.namespace});
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata,
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "firstaid-offered"},
+            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": args.namespace}]})
+    });
+    std::iter::once(identity).chain(leave).chain(offer).collect()
 }
 
 fn for_runbook(args: &OnboardArgs, runbook: &Runbook) -> Vec<Value> {
@@ -178,6 +188,7 @@ mod tests {
             namespace: "shop".into(),
             from: vec![],
             impersonation,
+            offer: false,
             operator_namespace: "firstaid-system".into(),
             operator_service_account: "firstaid".into(),
         }
@@ -213,6 +224,18 @@ mod tests {
             json!([{"apiGroups": [""], "resources": ["serviceaccounts"], "resourceNames": ["firstaid"], "verbs": ["impersonate"]}])
         );
         assert_eq!(manifests.len(), 5, "and nothing else: {manifests:#?}");
+    }
+
+    #[test]
+    fn a_service_account_is_offered_only_where_somebody_says_so() {
+        let args = |offer| OnboardArgs { offer, ..args(Impersonation::Legacy) };
+        let offers = |manifests: &[Value]| -> Vec<Value> {
+            let offers = manifests.iter().filter(|m| m["roleRef"]["name"] == "firstaid-offered");
+            offers.map(|m| m["subjects"].clone()).collect()
+        };
+        assert_eq!(offers(&manifests(&args(false), &[runbook()])), Vec::<Value>::new());
+        let subject = json!([{"kind": "ServiceAccount", "name": "firstaid", "namespace": "shop"}]);
+        assert_eq!(offers(&manifests(&args(true), &[runbook()])), [subject]);
     }
 
     #[test]

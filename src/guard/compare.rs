@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn what_was_shipped_is_as_shipped() {
         let version = shipped();
-        assert_eq!(faults(&[version.clone()], &installed(&version)), []);
+        assert_eq!(faults(std::slice::from_ref(&version), &installed(&version)), []);
     }
 
     const POLICY: &str = "ValidatingAdmissionPolicy";
@@ -206,7 +206,7 @@ mod tests {
         let version = shipped();
         let mut installed = installed(&version);
         installed.retain(|name, _| !name.may_be_absent());
-        assert_eq!(faults(&[version.clone()], &installed), []);
+        assert_eq!(faults(std::slice::from_ref(&version), &installed), []);
         let gone = name(BINDING, "firstaid-evidence");
         installed.remove(&gone);
         let faults = faults(&[version], &installed);

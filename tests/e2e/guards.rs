@@ -104,7 +104,7 @@ fn a_vote_whose_right_is_lost(town: &Town) -> Result<()> {
 }
 
 #[test]
-fn brake_lost_rights_and_lost_policies_where_the_cluster_stamps() -> Result<()> {
+fn the_brake_and_lost_rights_where_the_cluster_stamps() -> Result<()> {
     let town = Town::open_alone(Leg::Stamping, "guards")?;
     the_brake_holds_every_act(&town)?;
     a_vote_whose_right_is_lost(&town)

@@ -17,6 +17,7 @@ mod disable;
 mod dry_run;
 mod guards;
 mod journal;
+mod named;
 mod path;
 mod policies;
 mod read;

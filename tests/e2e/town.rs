@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use firstaid_sandbox::{Operator, Options, Output, Sandbox, poll};
 use serde_json::{Value, json};
 
+use crate::audit::Audit;
 use crate::read::Reader;
 
 /// How long anything that should happen may take on a busy machine.
@@ -45,6 +46,19 @@ pub struct Town {
     pub namespace: String,
     pub operator: Option<Operator>,
     reader: Reader,
+    /// Where the audit log of a shared API server stood when this town began.
+    audit: Option<Audit>,
+}
+
+/// Whatever a test was about: the operator touched nothing in its own name that is not its own.
+impl Drop for Town {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let seen = self.audit.as_ref().map(Audit::overreach_here).transpose().expect("the audit log");
+        assert_eq!(seen.unwrap_or_default(), Vec::<String>::new(), "the operator overreached in {}", self.namespace);
+    }
 }
 
 impl Town {
@@ -76,7 +90,9 @@ impl Town {
 
     /// A namespace with its people, without shop and operator.
     pub fn empty(leg: Leg, name: &str) -> Result<Self> {
-        Self::empty_on(control_plane(leg), leg, name)
+        let mut town = Self::empty_on(control_plane(leg), leg, name)?;
+        town.audit = Some(Audit::begin(&town)?);
+        Ok(town)
     }
 
     fn empty_on(sandbox: &'static Sandbox, leg: Leg, name: &str) -> Result<Self> {
@@ -84,7 +100,7 @@ impl Town {
         let namespace = format!("{name}-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         sandbox.join_namespace(&namespace)?;
         let reader = Reader::new(&sandbox.kubeconfig("root"))?;
-        Ok(Self { leg, sandbox, namespace, operator: None, reader })
+        Ok(Self { leg, sandbox, namespace, operator: None, reader, audit: None })
     }
 
     /// Starts the operator, or starts it again after a kill.
