@@ -27,7 +27,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "12b",
-        title: "the same with the operator's token, to which somebody gave the right to delete",
+        title: "the same with the operator's token, to which somebody gave the right to delete: the new run asks anew",
         who: "operator",
         call: "kubectl delete rbr heir",
         sees: Both(Operator, "approval by 1 of sre"),
@@ -43,7 +43,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "13b",
-        title: "to change the runbook between approval and act",
+        title: "to change the runbook between approval and act: what was approved is done",
         who: "author",
         call: r#"kubectl patch rbk room --type=json -p '[{"op":"replace","path":"/spec/steps/0/scale/replicas","value":20}]'"#,
         sees: Both(Operator, "scale Deployment/checkout 4 -> 7"),
@@ -67,7 +67,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "6a",
-        title: "to vote as somebody else by impersonation, which admission cannot see",
+        title: "to vote as somebody else by impersonation, which admission cannot see: it counts, and the audit log tells",
         who: "helpdesk",
         call: r#"kubectl --as=zoe --as-group=sre annotate apv $BALLOT approve="$CODE queue grows" by=zoe"#,
         sees: Both(Nobody, "approval.firstaid.dev/impersonated-1 annotated"),
@@ -138,7 +138,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "44a",
-        title: "to hold the operator up by a Lease in one's own namespace",
+        title: "to hold the operator up by a Lease in one's own namespace: another run goes on",
         who: "mallory",
         call: "kubectl create -f lease.json",
         sees: Both(Nobody, "lease.coordination.k8s.io/NAMESPACE created"),
@@ -157,7 +157,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "45b",
-        title: "to make the operator stumble over a very long annotation",
+        title: "to make the operator stumble over a very long annotation: another run goes on",
         who: "mallory",
         call: r#"kubectl annotate rbk room x="$(head -c 100000 /dev/zero | tr '\0' a)""#,
         sees: Both(Nobody, "runbook.firstaid.dev/room annotated"),

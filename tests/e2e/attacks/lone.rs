@@ -62,7 +62,7 @@ pub const ROWS: &[Row] = &[
         call: r#"kubectl patch validatingadmissionpolicy firstaid-ballot --type=json -p '[{"op":"remove","path":"/spec/validations/9"}]'"#,
         sees: Stamping(
             Operator,
-            "proof that the approval policies are in force: ValidatingAdmissionPolicy firstaid-ballot is not as it was shipped: spec.validations has 23 entries, not 24; to put it back: helm get manifest firstaid -n firstaid-system | kubectl replace -f -; nothing is done until then",
+            "proof that the approval policies are in force: ValidatingAdmissionPolicy firstaid-ballot is not as it was shipped: spec.validations has N entries, not N; to put it back: helm get manifest firstaid -n firstaid-system | kubectl replace -f -; nothing is done until then",
         ),
         play: nothing_is_done_without_proof,
     },
@@ -182,7 +182,10 @@ fn nothing_is_done_without_proof(scene: &mut Scene, row: &Row) -> Result<Seen> {
     let why = held(scene, &name)?;
     scene.town.abort(&name)?;
     restore(scene)?;
-    scene.saw(Operator, &why)
+    // How many rules a policy has changes with the product.
+    let numbers: Vec<&str> = why.split(|c: char| !c.is_ascii_digit()).filter(|number| !number.is_empty()).collect();
+    let steady = numbers.into_iter().fold(why.clone(), |why, number| why.replacen(number, "N", 1));
+    scene.saw(Operator, &steady)
 }
 
 /// The vote is taken and held; when the policies are back it does not count.

@@ -86,10 +86,10 @@ pub const ROWS: &[Row] = &[
         id: "31b",
         title: "to use the operator's own rights on a workload: it has none",
         who: "operator",
-        call: "kubectl scale deployment checkout --replicas=0",
+        call: "kubectl delete deployment checkout",
         sees: Both(
             Rbac,
-            r#"User "system:serviceaccount:firstaid-system:firstaid" cannot get resource "deployments" in API group "apps" in the namespace "NAMESPACE""#,
+            r#"User "system:serviceaccount:firstaid-system:firstaid" cannot delete resource "deployments" in API group "apps" in the namespace "NAMESPACE""#,
         ),
         play: in_vain,
     },
@@ -327,7 +327,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "37",
-        title: "with the operator's token: to read a Secret as the runbook's account, which may read it",
+        title: "with the operator's token: to read a Secret as the runbook's account, which may read it (not stamped: this cluster has no constrained impersonation)",
         who: "operator",
         call: "kubectl --as=system:serviceaccount:$NS:firstaid get secret till -o name",
         sees: Each(
@@ -458,7 +458,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "51a",
-        title: "to start a run in somebody else's name",
+        title: "to start a run in somebody else's name: where the cluster stamps, alice stands there",
         who: "alice",
         call: "kubectl create -f run-as-bob.json",
         sees: Each(
@@ -469,7 +469,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "51b",
-        title: "to start a run as a member of another group",
+        title: "to start a run as a member of another group: where the cluster stamps, alice's own groups stand there",
         who: "alice",
         call: "kubectl create -f run-in-groups.json",
         sees: Each(
