@@ -133,7 +133,7 @@ pub const ROWS: &[Row] = &[
         call: "kubectl create -f runbook-as-other.json",
         sees: Both(
             RUNBOOK,
-            "you may not act as service account bot, so you may not write a runbook that does; you need the verb impersonate on serviceaccounts/bot in NAMESPACE",
+            "you may not act as service account bot, so you may not write a runbook that does; you need the verb impersonate on serviceaccounts/bot in NAMESPACE, or somebody offers it to whoever may write runbooks there: kubectl create rolebinding -n NAMESPACE bot-offered --clusterrole=firstaid-offered --serviceaccount=NAMESPACE:bot",
         ),
         play: in_vain,
     },
@@ -144,7 +144,7 @@ pub const ROWS: &[Row] = &[
         call: r#"kubectl patch rbk room --type=merge -p '{"spec":{"serviceAccountName":"bot"}}'"#,
         sees: Both(
             RUNBOOK,
-            "you may not act as service account bot, so you may not write a runbook that does; you need the verb impersonate on serviceaccounts/bot in NAMESPACE",
+            "you may not act as service account bot, so you may not write a runbook that does; you need the verb impersonate on serviceaccounts/bot in NAMESPACE, or somebody offers it to whoever may write runbooks there: kubectl create rolebinding -n NAMESPACE bot-offered --clusterrole=firstaid-offered --serviceaccount=NAMESPACE:bot",
         ),
         play: in_vain,
     },
@@ -165,6 +165,14 @@ pub const ROWS: &[Row] = &[
         who: "alice",
         call: "kubectl create --validate=warn --dry-run=server -f run-with-steps.json",
         sees: Both(Dropped, r#"Warning: unknown field "spec.steps""#),
+        play: in_vain,
+    },
+    Row {
+        id: "33e",
+        title: "to have an account offered to authors, without holding its rights",
+        who: "mallory",
+        call: "kubectl create rolebinding bot-offered --clusterrole=firstaid-offered --serviceaccount=$NS:bot",
+        sees: Both(Rbac, r#"User "mallory" cannot create resource "rolebindings" in API group "rbac.authorization.k8s.io" in the namespace "NAMESPACE""#),
         play: in_vain,
     },
     Row {
