@@ -172,7 +172,10 @@ pub const ROWS: &[Row] = &[
         title: "to have an account offered to authors, without holding its rights",
         who: "mallory",
         call: "kubectl create rolebinding bot-offered --clusterrole=firstaid-offered --serviceaccount=$NS:bot",
-        sees: Both(Rbac, r#"User "mallory" cannot create resource "rolebindings" in API group "rbac.authorization.k8s.io" in the namespace "NAMESPACE""#),
+        sees: Both(
+            Rbac,
+            r#"User "mallory" cannot create resource "rolebindings" in API group "rbac.authorization.k8s.io" in the namespace "NAMESPACE""#,
+        ),
         play: in_vain,
     },
     Row {
