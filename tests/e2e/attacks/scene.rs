@@ -194,7 +194,8 @@ impl Scene {
             let Some(policy) = policy else { continue };
             let failure = text(entry, "/annotations/validation.policy.admission.k8s.io~1validation_failure");
             ensure!(failure.contains(&format!("\"policy\":\"{policy}\"")), "{id}: {entry:#}");
-            let votes = policy == "firstaid-ballot" && (call.contains(" approve=") || call.contains(" deny="));
+            let marks = call.contains("annotate apv") && (call.contains(" approve=") || call.contains(" deny="));
+            let votes = policy == "firstaid-ballot" && marks;
             if votes && !seen.says.starts_with("this ballot is already decided") {
                 let vote = text(entry, "/annotations/firstaid-ballot~1vote");
                 ensure!(vote.contains(&self.town.namespace), "{id}: the vote is not told: {entry:#}");
