@@ -27,7 +27,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "12b",
-        title: "the same with the operator's token, to which somebody gave the right to delete",
+        title: "the same with the operator's token, to which somebody gave the right to delete: the new run asks anew",
         who: "operator",
         call: "kubectl delete rbr heir",
         sees: Both(Operator, "approval by 1 of sre"),
@@ -43,7 +43,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "13b",
-        title: "to change the runbook between approval and act",
+        title: "to change the runbook between approval and act: what was approved is done",
         who: "author",
         call: r#"kubectl patch rbk room --type=json -p '[{"op":"replace","path":"/spec/steps/0/scale/replicas","value":20}]'"#,
         sees: Both(Operator, "scale Deployment/checkout 4 -> 7"),
@@ -67,7 +67,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "6a",
-        title: "to vote as somebody else by impersonation, which admission cannot see",
+        title: "to vote as somebody else by impersonation, which admission cannot see: it counts, and the audit log tells",
         who: "helpdesk",
         call: r#"kubectl --as=zoe --as-group=sre annotate apv $BALLOT approve="$CODE queue grows" by=zoe"#,
         sees: Both(Nobody, "approval.firstaid.dev/impersonated-1 annotated"),
@@ -138,7 +138,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "44a",
-        title: "to hold the operator up by a Lease in one's own namespace",
+        title: "to hold the operator up by a Lease in one's own namespace: another run goes on",
         who: "mallory",
         call: "kubectl create -f lease.json",
         sees: Both(Nobody, "lease.coordination.k8s.io/NAMESPACE created"),
@@ -157,7 +157,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "45b",
-        title: "to make the operator stumble over a very long annotation",
+        title: "to make the operator stumble over a very long annotation: another run goes on",
         who: "mallory",
         call: r#"kubectl annotate rbk room x="$(head -c 100000 /dev/zero | tr '\0' a)""#,
         sees: Both(Nobody, "runbook.firstaid.dev/room annotated"),
@@ -184,63 +184,6 @@ pub const ROWS: &[Row] = &[
             "a vote must carry a credential id here; impersonation (--as) is not accepted",
         ),
         play: at_a_strict_gate,
-    },
-    Row {
-        id: "48a",
-        title: "to break the glass without the right",
-        who: "alice",
-        call: r#"kubectl annotate rbr glass breakglass="the database is down and nobody answers" $BREAKS"#,
-        sees: Both(
-            Policy("firstaid-run"),
-            "you may not break the glass of room; ask somebody who may approve (kubectl get apv -n NAMESPACE), or for the role firstaid-incident-commander in NAMESPACE",
-        ),
-        play: at_the_glass,
-    },
-    Row {
-        id: "48b",
-        title: "to break the glass with every verb on our resources",
-        who: "mallory",
-        call: r#"kubectl annotate rbr glass breakglass="the database is down and nobody answers" $BREAKS"#,
-        sees: Both(
-            Policy("firstaid-run"),
-            "you may not break the glass of room; ask somebody who may approve (kubectl get apv -n NAMESPACE), or for the role firstaid-incident-commander in NAMESPACE",
-        ),
-        play: in_vain,
-    },
-    Row {
-        id: "48c",
-        title: "to break the glass without saying why",
-        who: "commander",
-        call: r#"kubectl annotate rbr glass breakglass="it is urgent" $BREAKS"#,
-        sees: Both(
-            Policy("firstaid-run"),
-            r#"say in at least 20 characters why nobody can approve, as in breakglass="the database is down and nobody answers the phone""#,
-        ),
-        play: in_vain,
-    },
-    Row {
-        id: "48d",
-        title: "to break the glass in somebody else's name",
-        who: "commander",
-        call: r#"kubectl annotate rbr glass breakglass="the database is down and nobody answers" breakglass-by=bob"#,
-        sees: Both(Policy("firstaid-run"), "you are commander: write breakglass-by=commander"),
-        play: in_vain,
-    },
-    Row {
-        id: "48e",
-        title: "to break the glass with the right to: it is done, and is told until somebody else has ratified it",
-        who: "commander",
-        call: r#"kubectl annotate rbr glass breakglass="the database is down and nobody answers" $BREAKS"#,
-        sees: Both(Operator, "BREAK GLASS by commander"),
-        play: the_glass_is_broken,
-    },
-    Row {
-        id: "48f",
-        title: "to ratify one's own breaking of the glass",
-        who: "commander",
-        call: r#"kubectl annotate apv $BALLOT approve="$CODE it had to be" $BY"#,
-        sees: Both(Policy("firstaid-ballot"), "you (commander) decided this yourself; somebody else must ratify it"),
-        play: in_vain,
     },
 ];
 
@@ -358,7 +301,7 @@ pub fn open(leg: Leg) -> Result<Scene> {
 }
 
 /// A run of `room` that waits, with its ballot in the attacker's shell.
-fn waiting(scene: &mut Scene, name: &str) -> Result<()> {
+pub(super) fn waiting(scene: &mut Scene, name: &str) -> Result<()> {
     waiting_of(scene, "room", name)
 }
 
@@ -385,7 +328,7 @@ fn typed_unseen(scene: &Scene, row: &Row) -> Result<()> {
     scene.town.operator.as_ref().context("an operator")?.signal("CONT")
 }
 
-fn replicas(scene: &Scene) -> Result<i64> {
+pub(super) fn replicas(scene: &Scene) -> Result<i64> {
     Ok(number(&scene.town.get("deployment", "checkout")?, "/spec/replicas"))
 }
 
@@ -581,23 +524,4 @@ fn at_a_strict_gate(scene: &mut Scene, row: &Row) -> Result<Seen> {
     let seen = in_vain(scene, row)?;
     tidy(scene, "strict")?;
     Ok(seen)
-}
-
-fn at_the_glass(scene: &mut Scene, row: &Row) -> Result<Seen> {
-    waiting(scene, "glass")?;
-    in_vain(scene, row)
-}
-
-fn the_glass_is_broken(scene: &mut Scene, row: &Row) -> Result<Seen> {
-    scene.shell(row.who, row.call)?.ok()?;
-    let done = scene.town.wait_phase("glass", "Succeeded")?;
-    let record = scene.town.only_record("glass")?;
-    ensure!(replicas(scene)? == 7, "it is {}", replicas(scene)?);
-    let conditions = done.pointer("/status/conditions").and_then(Value::as_array).context("conditions")?;
-    let ratified = conditions.iter().find(|c| text(c, "/type") == "Ratified").context("Ratified")?;
-    ensure!(text(ratified, "/status") == "False", "{ratified:#}");
-    let ballot = scene.town.get("apv", text(&done, "/status/ratification"))?;
-    scene.word("BALLOT", text(&ballot, "/metadata/name"));
-    scene.word("CODE", text(&ballot, "/spec/request/code"));
-    scene.saw(Operator, text(&record, "/spec/approvedBy"))
 }

@@ -56,7 +56,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "1e",
-        title: "to be stamped as carol, a cluster administrator",
+        title: "to be stamped as carol, a cluster administrator: where the cluster stamps, bob stands there",
         who: "bob",
         call: r#"kubectl patch apv $DECIDED --type=merge -p '{"metadata":{"annotations":{"deny":"wrong service","by":"bob"}},"spec":{"voter":{"username":"carol","groups":["system:masters"]}}}'"#,
         sees: Each(
@@ -158,7 +158,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "4b",
-        title: "the same in the old form: a label",
+        title: "to approve what one asked for oneself, in the old form: a label",
         who: "alice",
         call: "kubectl label apv $BALLOT approve=$CODE",
         sees: Both(BALLOT, "the labels of a ballot are fixed"),
@@ -268,7 +268,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "9c",
-        title: "the same in the old form",
+        title: "to change a vote, in the old form",
         who: "bob",
         call: r#"kubectl patch apv $DECIDED --type=merge -p '{"spec":{"decision":"Deny"}}'"#,
         sees: Both(Dropped, r#"Warning: unknown field "spec.decision""#),
@@ -426,7 +426,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "16c",
-        title: "the same in the old form",
+        title: "to take a vote back, in the old form",
         who: "bob",
         call: r#"kubectl patch apv $DECIDED --type=merge -p '{"spec":{"decision":null,"decidedBy":null}}'"#,
         sees: Both(Nobody, "approval.firstaid.dev/denied-1 patched (no change)"),
@@ -480,7 +480,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "47",
-        title: "to have a rehearsed vote counted",
+        title: "to have a rehearsed vote counted: nothing is stored",
         who: "bob",
         call: r#"kubectl annotate apv $BALLOT approve="$CODE queue grows" $BY --dry-run=server"#,
         sees: Both(Nobody, "approval.firstaid.dev/room-1-1 annotated (server dry run)"),

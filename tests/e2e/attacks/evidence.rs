@@ -208,7 +208,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "26c",
-        title: "the same as a cluster administrator, who may: the operator can only notice",
+        title: "to take the kinds away as a cluster administrator, who may: it stands in the audit log",
         who: "root",
         call: "kubectl delete crd actionrecords.firstaid.dev --dry-run=server",
         sees: Both(

@@ -4,9 +4,10 @@
 use anyhow::{Context, Result, ensure};
 use firstaid_sandbox::poll;
 
-use super::By::{Operator, Rbac};
+use super::By::{Chain, Operator, Rbac};
 use super::Sees::Stamping;
 use super::{Row, Scene, Seen, in_vain, stage};
+use crate::chain;
 use crate::town::{Leg, Town, WITHIN, number, text};
 
 pub const ROWS: &[Row] = &[
@@ -15,7 +16,10 @@ pub const ROWS: &[Row] = &[
         title: "to take the policies away",
         who: "mallory",
         call: "kubectl delete validatingadmissionpolicybinding firstaid-ballot",
-        sees: Stamping(Rbac, ""),
+        sees: Stamping(
+            Rbac,
+            r#"User "mallory" cannot delete resource "validatingadmissionpolicybindings" in API group "admissionregistration.k8s.io" at the cluster scope"#,
+        ),
         play: in_vain,
     },
     Row {
@@ -23,7 +27,10 @@ pub const ROWS: &[Row] = &[
         title: "to make a policy toothless",
         who: "mallory",
         call: r#"kubectl patch validatingadmissionpolicybinding firstaid-ballot --type=merge -p '{"spec":{"validationActions":["Audit"]}}'"#,
-        sees: Stamping(Rbac, ""),
+        sees: Stamping(
+            Rbac,
+            r#"User "mallory" cannot get resource "validatingadmissionpolicybindings" in API group "admissionregistration.k8s.io" at the cluster scope"#,
+        ),
         play: in_vain,
     },
     Row {
@@ -31,7 +38,10 @@ pub const ROWS: &[Row] = &[
         title: "to make a policy toothless, as a cluster administrator, who may: the operator does nothing from then on",
         who: "root",
         call: r#"kubectl patch validatingadmissionpolicybinding firstaid-ballot --type=merge -p '{"spec":{"validationActions":["Audit"]}}'"#,
-        sees: Stamping(Operator, ""),
+        sees: Stamping(
+            Operator,
+            r#"proof that the approval policies are in force: the API server would accept a ballot that is decided already: install the chart's policies again; ValidatingAdmissionPolicyBinding firstaid-ballot is not as it was shipped: spec.validationActions is ["Audit"], not ["Deny","Audit"]; to put it back: helm get manifest firstaid -n firstaid-system | kubectl replace -f -; nothing is done until then"#,
+        ),
         play: nothing_is_done_without_proof,
     },
     Row {
@@ -39,7 +49,10 @@ pub const ROWS: &[Row] = &[
         title: "to take the policies away, as a cluster administrator, who may: the operator does nothing from then on",
         who: "root",
         call: "kubectl delete validatingadmissionpolicybinding firstaid-ballot",
-        sees: Stamping(Operator, ""),
+        sees: Stamping(
+            Operator,
+            "proof that the approval policies are in force: the API server would accept a ballot that is decided already: install the chart's policies again; ValidatingAdmissionPolicyBinding firstaid-ballot is gone; to put it back: helm get manifest firstaid -n firstaid-system | kubectl apply -f -; nothing is done until then",
+        ),
         play: nothing_is_done_without_proof,
     },
     Row {
@@ -47,7 +60,10 @@ pub const ROWS: &[Row] = &[
         title: "to take one rule out of a policy: all else still refuses",
         who: "root",
         call: r#"kubectl patch validatingadmissionpolicy firstaid-ballot --type=json -p '[{"op":"remove","path":"/spec/validations/9"}]'"#,
-        sees: Stamping(Operator, ""),
+        sees: Stamping(
+            Operator,
+            "proof that the approval policies are in force: ValidatingAdmissionPolicy firstaid-ballot is not as it was shipped: spec.validations has N entries, not N; to put it back: helm get manifest firstaid -n firstaid-system | kubectl replace -f -; nothing is done until then",
+        ),
         play: nothing_is_done_without_proof,
     },
     Row {
@@ -55,7 +71,7 @@ pub const ROWS: &[Row] = &[
         title: "to vote in somebody else's name while there is no policy for ballots: the stamp still tells",
         who: "mallory",
         call: r#"kubectl annotate apv $BALLOT approve="$CODE queue grows" by=bob"#,
-        sees: Stamping(Operator, ""),
+        sees: Stamping(Operator, "the vote on run-54a-1 does not count: the names on it differ"),
         play: when_the_policies_are_back,
     },
     Row {
@@ -63,8 +79,27 @@ pub const ROWS: &[Row] = &[
         title: "to vote in somebody else's name, with a forged voter, while there is no policy at all",
         who: "mallory",
         call: r#"kubectl patch apv $BALLOT --type=merge -p '{"metadata":{"annotations":{"approve":"'$CODE' queue grows","by":"bob"}},"spec":{"voter":{"username":"bob","groups":["sre"]}}}'"#,
-        sees: Stamping(Operator, ""),
+        sees: Stamping(
+            Operator,
+            "the approval policies were not in force until TIME: what was said before proves nothing",
+        ),
         play: without_any_policy,
+    },
+    Row {
+        id: "30a",
+        title: "to lose the last record, with every right, every policy and every rule away",
+        who: "root",
+        call: "kubectl delete arec $LAST",
+        sees: Stamping(Chain, "the run's head of the chain is not that of the last record"),
+        play: the_chain_tells,
+    },
+    Row {
+        id: "30b",
+        title: "to rewrite a record, with every right, every policy and every rule away",
+        who: "root",
+        call: r#"kubectl patch arec $RECORD --type=merge -p '{"spec":{"summary":"never happened"}}'"#,
+        sees: Stamping(Chain, "the hash of RECORD is not that of its text"),
+        play: the_chain_tells,
     },
 ];
 
@@ -77,6 +112,16 @@ spec:
   gates: [{name: on-call, requires: [{role: sre}], selfApproval: Never}]
   steps:
   - {name: scale-out, gate: on-call, scale: {target: {kind: Deployment, name: checkout}, by: 1}}
+---
+apiVersion: firstaid.dev/v1alpha1
+kind: Runbook
+metadata: {name: two-records}
+spec:
+  summary: More pods of the ledger, and new agents
+  gates: [{name: on-call, requires: [{role: sre}], selfApproval: Never}]
+  steps:
+  - {name: scale-out, gate: on-call, scale: {target: {kind: StatefulSet, name: ledger}, by: 1}}
+  - {name: restart, gate: on-call, restart: {target: {kind: DaemonSet, name: agent}}}
 ";
 
 pub fn open() -> Result<Scene> {
@@ -107,8 +152,8 @@ fn guard_is(scene: &Scene, proven: bool) -> Result<()> {
 }
 
 /// Why the approved run is not acted on.
-fn held(scene: &Scene, run: &str) -> Result<String> {
-    let held = scene.town.wait_held(run, "proof that the approval policies are in force")?;
+fn held(scene: &Scene, run: &str, words: &str) -> Result<String> {
+    let held = scene.town.wait_held(run, words)?;
     ensure!(number(&scene.town.get("deployment", "checkout")?, "/spec/replicas") == 4, "the operator wrote");
     let waits = text(&held, "/status/waitingOn");
     Ok(waits.split(" since ").next().unwrap_or_default().to_owned())
@@ -134,10 +179,15 @@ fn nothing_is_done_without_proof(scene: &mut Scene, row: &Row) -> Result<Seen> {
     scene.shell(row.who, row.call)?.ok()?;
     guard_is(scene, false)?;
     scene.town.approve("bob", &name)?;
-    let why = held(scene, &name)?;
+    // That the binding differs is seen at once; that votes would be taken, when the API server has learnt of it too.
+    let words = if row.id == "27e" { "proof that the approval policies are in force" } else { "would accept a ballot" };
+    let why = held(scene, &name, words)?;
     scene.town.abort(&name)?;
     restore(scene)?;
-    scene.saw(Operator, &why)
+    // How many rules a policy has changes with the product.
+    let numbers: Vec<&str> = why.split(|c: char| !c.is_ascii_digit()).filter(|number| !number.is_empty()).collect();
+    let steady = numbers.into_iter().fold(why.clone(), |why, number| why.replacen(number, "N", 1));
+    scene.saw(Operator, &steady)
 }
 
 /// The vote is taken and held; when the policies are back it does not count.
@@ -159,6 +209,12 @@ fn without_any_policy(scene: &mut Scene, row: &Row) -> Result<Seen> {
             kubectl(&["delete", binding])?;
         }
     }
+    poll("the stamp to be gone", WITHIN, || {
+        let rehearsed = format!("{} --dry-run=server -o jsonpath={{.spec.voter.username}}", row.call);
+        let voter = scene.shell(row.who, &rehearsed)?.ok()?;
+        ensure!(voter == "bob", "it is stamped as {voter}");
+        Ok(())
+    })?;
     guard_is(scene, false)?;
     forged_and_found(scene, row, &name)
 }
@@ -181,4 +237,48 @@ fn forged_and_found(scene: &mut Scene, row: &Row, run: &str) -> Result<Seen> {
     scene.town.ballot(run)?;
     scene.town.abort(run)?;
     scene.saw(Operator, &why)
+}
+
+/// A run with two records, after which nothing guards them any more: no operator, no policy, no rule of the kind.
+fn two_records_and_no_guard(scene: &mut Scene) -> Result<()> {
+    scene.town.start("two-records", "two")?;
+    scene.town.wait_phase("two", "Waiting")?;
+    scene.town.approve("bob", "two")?;
+    scene.town.wait_phase("two", "Succeeded")?;
+    let (run, records) = (scene.town.get("rbr", "two")?, scene.town.records("two")?);
+    let [first, last] = records.as_slice() else { anyhow::bail!("{} records", records.len()) };
+    chain::verify(&run, &records)?;
+    scene.word("RECORD", text(first, "/metadata/name"));
+    scene.word("LAST", text(last, "/metadata/name"));
+    scene.town.kill_operator()?;
+    let kubectl = |args: &[&str]| scene.town.sandbox.kubectl_run("root", args)?.ok();
+    let bindings = kubectl(&["get", "validatingadmissionpolicybinding", "-o", "name"])?;
+    for binding in bindings.lines().filter(|name| name.contains("/firstaid-")) {
+        kubectl(&["delete", binding])?;
+    }
+    let rules = r#"[{"op":"remove","path":"/spec/versions/0/schema/openAPIV3Schema/x-kubernetes-validations"}]"#;
+    poll("the kind to be open to anybody", WITHIN, || {
+        kubectl(&["patch", "crd", "actionrecords.firstaid.dev", "--type=json", "-p", rules])
+    })?;
+    Ok(())
+}
+
+/// Whoever recomputes the chain sees it.
+fn the_chain_tells(scene: &mut Scene, row: &Row) -> Result<Seen> {
+    if scene.town.get("rbr", "two").is_err() {
+        two_records_and_no_guard(scene)?;
+    }
+    poll("it to be taken", WITHIN, || scene.shell(row.who, row.call)?.ok())?;
+    let told = match chain::verify(&scene.town.get("rbr", "two")?, &scene.town.records("two")?) {
+        Ok(()) => anyhow::bail!("nobody sees it"),
+        Err(told) => told.to_string(),
+    };
+    let said = if told.starts_with("the hash of ") {
+        "the hash of RECORD is not that of its text"
+    } else if told.starts_with("the run's head of the chain is not ") {
+        "the run's head of the chain is not that of the last record"
+    } else {
+        &told
+    };
+    scene.saw(Chain, said)
 }

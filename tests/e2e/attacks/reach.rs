@@ -86,10 +86,10 @@ pub const ROWS: &[Row] = &[
         id: "31b",
         title: "to use the operator's own rights on a workload: it has none",
         who: "operator",
-        call: "kubectl scale deployment checkout --replicas=0",
+        call: "kubectl delete deployment checkout",
         sees: Both(
             Rbac,
-            r#"User "system:serviceaccount:firstaid-system:firstaid" cannot get resource "deployments" in API group "apps" in the namespace "NAMESPACE""#,
+            r#"User "system:serviceaccount:firstaid-system:firstaid" cannot delete resource "deployments" in API group "apps" in the namespace "NAMESPACE""#,
         ),
         play: in_vain,
     },
@@ -133,7 +133,7 @@ pub const ROWS: &[Row] = &[
         call: "kubectl create -f runbook-as-other.json",
         sees: Both(
             RUNBOOK,
-            "you may not act as service account bot, so you may not write a runbook that does; you need the verb impersonate on serviceaccounts/bot in NAMESPACE",
+            "you may not act as service account bot, so you may not write a runbook that does; you need the verb impersonate on serviceaccounts/bot in NAMESPACE, or somebody offers it to whoever may write runbooks there: kubectl create rolebinding -n NAMESPACE bot-offered --clusterrole=firstaid-offered --serviceaccount=NAMESPACE:bot",
         ),
         play: in_vain,
     },
@@ -144,7 +144,7 @@ pub const ROWS: &[Row] = &[
         call: r#"kubectl patch rbk room --type=merge -p '{"spec":{"serviceAccountName":"bot"}}'"#,
         sees: Both(
             RUNBOOK,
-            "you may not act as service account bot, so you may not write a runbook that does; you need the verb impersonate on serviceaccounts/bot in NAMESPACE",
+            "you may not act as service account bot, so you may not write a runbook that does; you need the verb impersonate on serviceaccounts/bot in NAMESPACE, or somebody offers it to whoever may write runbooks there: kubectl create rolebinding -n NAMESPACE bot-offered --clusterrole=firstaid-offered --serviceaccount=NAMESPACE:bot",
         ),
         play: in_vain,
     },
@@ -165,6 +165,17 @@ pub const ROWS: &[Row] = &[
         who: "alice",
         call: "kubectl create --validate=warn --dry-run=server -f run-with-steps.json",
         sees: Both(Dropped, r#"Warning: unknown field "spec.steps""#),
+        play: in_vain,
+    },
+    Row {
+        id: "33e",
+        title: "to have an account offered to authors, without holding its rights",
+        who: "mallory",
+        call: "kubectl create rolebinding bot-offered --clusterrole=firstaid-offered --serviceaccount=$NS:bot",
+        sees: Both(
+            Rbac,
+            r#"User "mallory" cannot create resource "rolebindings" in API group "rbac.authorization.k8s.io" in the namespace "NAMESPACE""#,
+        ),
         play: in_vain,
     },
     Row {
@@ -214,6 +225,17 @@ pub const ROWS: &[Row] = &[
         who: "writer",
         call: r#"kubectl patch rbk room --type=merge -p '{"spec":{"approval":null}}'"#,
         sees: Both(Nobody, "runbook.firstaid.dev/room patched (no change)"),
+        play: in_vain,
+    },
+    Row {
+        id: "34f",
+        title: "to set other gates by making a runbook anew",
+        who: "writer",
+        call: "kubectl create -f runbook-with-a-gate.json",
+        sees: Both(
+            RUNBOOK,
+            "you may not make a runbook with gates, since making one anew would change them; ask somebody who may, or for the role firstaid-policy-admin in NAMESPACE",
+        ),
         play: in_vain,
     },
     Row {
@@ -316,7 +338,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "37",
-        title: "with the operator's token: to read a Secret as the runbook's account, which may read it",
+        title: "with the operator's token: to read a Secret as the runbook's account, which may read it (not stamped: this cluster has no constrained impersonation)",
         who: "operator",
         call: "kubectl --as=system:serviceaccount:$NS:firstaid get secret till -o name",
         sees: Each(
@@ -447,7 +469,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "51a",
-        title: "to start a run in somebody else's name",
+        title: "to start a run in somebody else's name: where the cluster stamps, alice stands there",
         who: "alice",
         call: "kubectl create -f run-as-bob.json",
         sees: Each(
@@ -458,7 +480,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "51b",
-        title: "to start a run as a member of another group",
+        title: "to start a run as a member of another group: where the cluster stamps, alice's own groups stand there",
         who: "alice",
         call: "kubectl create -f run-in-groups.json",
         sees: Each(

@@ -305,7 +305,8 @@ fn files(scene: &Scene, ballot: &Value, record: &Value, waiting: &Value) -> Resu
     )?;
     let mut free = scale(checkout.clone());
     free["gate"] = json!("None");
-    scene.file("runbook-without-gate.json", &runbook("without-gate", json!({}), free))?;
+    scene.file("runbook-without-gate.json", &runbook("without-gate", json!({"gates": []}), free))?;
+    scene.file("runbook-with-a-gate.json", &runbook("with-a-gate", json!({}), scale(checkout.clone())))?;
     let mut many = runbook("many", json!({}), scale(checkout.clone()));
     many["spec"]["steps"] = (0..10_000)
         .map(|n| json!({"name": format!("out-{n}"), "gate": "on-call", "scale": {"target": checkout, "replicas": 7}}))

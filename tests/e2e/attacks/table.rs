@@ -49,6 +49,7 @@ fn name(by: By) -> String {
         By::ApiServer => "API server".to_owned(),
         By::Dropped => "nobody: the field is dropped".to_owned(),
         By::Operator => "operator".to_owned(),
+        By::Chain => "nobody, but the chain of hashes tells".to_owned(),
         By::Nobody => "nobody".to_owned(),
     }
 }
@@ -156,6 +157,17 @@ fn the_table_in_the_document_is_that_of_the_rows() -> Result<()> {
     }
     assert_eq!(wanted.lines().count(), documented.lines().count());
     Ok(())
+}
+
+/// What stands in the document, for whoever changes a row: `cargo test --test e2e attacks::table -- --ignored`.
+#[test]
+#[ignore = "writes docs/security.md from the rows"]
+fn write_the_document() -> Result<()> {
+    let path = repository().join("docs/security.md");
+    let document = std::fs::read_to_string(&path)?;
+    let (before, from) = document.split_once("<!-- attacks -->\n").context("where the table begins")?;
+    let (_, after) = from.split_once("<!-- end of attacks -->").context("where the table ends")?;
+    Ok(std::fs::write(path, format!("{before}<!-- attacks -->\n{}\n<!-- end of attacks -->{after}", wanted()))?)
 }
 
 /// The last step of `make attacks`: after all rows were played.
