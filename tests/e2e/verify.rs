@@ -11,7 +11,7 @@ use crate::runs::runbook;
 use crate::town::{Leg, Town, WITHIN, text};
 
 /// `firstaid verify` as a person, and how it ended.
-fn verify(town: &Town, person: &str, args: &[&str]) -> Result<(i32, String)> {
+pub fn verify(town: &Town, person: &str, args: &[&str]) -> Result<(i32, String)> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_firstaid"));
     command.arg("verify").args(args).env("KUBECONFIG", town.sandbox.kubeconfig(person));
     let output = Output::of(&mut command)?;

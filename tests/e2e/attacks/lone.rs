@@ -9,6 +9,7 @@ use super::Sees::Stamping;
 use super::{Row, Scene, Seen, in_vain, stage};
 use crate::chain;
 use crate::town::{Leg, Town, WITHIN, number, text};
+use crate::verify::verify;
 
 pub const ROWS: &[Row] = &[
     Row {
@@ -90,7 +91,10 @@ pub const ROWS: &[Row] = &[
         title: "to lose the last record, with every right, every policy and every rule away",
         who: "root",
         call: "kubectl delete arec $LAST",
-        sees: Stamping(Chain, "the run's head of the chain is not that of the last record"),
+        sees: Stamping(
+            Chain,
+            "the tail is missing: the journal of the run has 2 records, the last that is there is seq 1; missing: RECORD (seq 2)",
+        ),
         play: the_chain_tells,
     },
     Row {
@@ -98,7 +102,7 @@ pub const ROWS: &[Row] = &[
         title: "to rewrite a record, with every right, every policy and every rule away",
         who: "root",
         call: r#"kubectl patch arec $RECORD --type=merge -p '{"spec":{"summary":"never happened"}}'"#,
-        sees: Stamping(Chain, "the hash of RECORD is not that of its text"),
+        sees: Stamping(Chain, "record RECORD (seq 1) was changed: its content gives HASH, and it says HASH"),
         play: the_chain_tells,
     },
 ];
@@ -263,22 +267,20 @@ fn two_records_and_no_guard(scene: &mut Scene) -> Result<()> {
     Ok(())
 }
 
-/// Whoever recomputes the chain sees it.
+/// `firstaid verify` recomputes the chain, and names what is wrong.
 fn the_chain_tells(scene: &mut Scene, row: &Row) -> Result<Seen> {
     if scene.town.get("rbr", "two").is_err() {
         two_records_and_no_guard(scene)?;
     }
     poll("it to be taken", WITHIN, || scene.shell(row.who, row.call)?.ok())?;
-    let told = match chain::verify(&scene.town.get("rbr", "two")?, &scene.town.records("two")?) {
-        Ok(()) => anyhow::bail!("nobody sees it"),
-        Err(told) => told.to_string(),
-    };
-    let said = if told.starts_with("the hash of ") {
-        "the hash of RECORD is not that of its text"
-    } else if told.starts_with("the run's head of the chain is not ") {
-        "the run's head of the chain is not that of the last record"
-    } else {
-        &told
-    };
-    scene.saw(Chain, said)
+    let (code, told) = verify(&scene.town, "bob", &["-n", &scene.town.namespace, "--run", "two"])?;
+    ensure!(code == 1, "nobody sees it: {told}");
+    let said = told.lines().nth(1).context("a finding")?.trim();
+    // Names of records hold a part of the run's uid.
+    let fixed = said.split(' ').map(|word| match word.trim_end_matches([',', ':']) {
+        name if name.starts_with("two-") => word.replace(name, "RECORD"),
+        hash if hash.starts_with("sha256:") => word.replace(hash, "HASH"),
+        _ => word.to_owned(),
+    });
+    scene.saw(Chain, &fixed.collect::<Vec<_>>().join(" "))
 }

@@ -49,7 +49,7 @@ fn name(by: By) -> String {
         By::ApiServer => "API server".to_owned(),
         By::Dropped => "nobody: the field is dropped".to_owned(),
         By::Operator => "operator".to_owned(),
-        By::Chain => "nobody, but the chain of hashes tells".to_owned(),
+        By::Chain => "nobody, but firstaid verify tells".to_owned(),
         By::Nobody => "nobody".to_owned(),
     }
 }
