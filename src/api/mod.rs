@@ -46,6 +46,8 @@ pub const SETTLE_BY_ANNOTATION: &str = "settle-by";
 pub const BREAKGLASS_ANNOTATION: &str = "breakglass";
 /// On a run: who broke the glass, verified by the API server.
 pub const BREAKGLASS_BY_ANNOTATION: &str = "breakglass-by";
+/// On a run: the id of the credential with which the glass was broken, verified by the API server.
+pub const BREAKGLASS_CREDENTIAL_ANNOTATION: &str = "breakglass-credential";
 /// On a runbook: who last changed what it does, stamped and verified by the API server.
 pub const AUTHOR_ANNOTATION: &str = "firstaid.dev/author";
 

@@ -9,8 +9,8 @@ use kube::runtime::controller::{Action, Config, Controller};
 use kube::{Client, ResourceExt};
 
 use super::{Context, PassError, apis, note, watch};
-use crate::api::condition::kind;
-use crate::api::{APPROVE_ANNOTATION, Approval, DENY_ANNOTATION, LIVE_LABEL, LIVE_RATIFIES};
+use crate::api::condition::{Condition, kind};
+use crate::api::{APPROVE_ANNOTATION, Approval, DENY_ANNOTATION, LIVE_LABEL, LIVE_RATIFIES, RunbookRunStatus};
 use crate::perform::{self, Journalled};
 use crate::plan::{self, Retirement};
 
@@ -47,6 +47,12 @@ fn again(ballot: Arc<Approval>, error: &PassError, context: Arc<Context>) -> Act
     Action::requeue(AGAIN)
 }
 
+/// Whether somebody else has said what they think of it.
+fn is_decided(status: &RunbookRunStatus) -> bool {
+    let said = |c: &Condition| c.kind == kind::RATIFIED && matches!(c.reason.as_str(), "Ratified" | "Disowned");
+    status.conditions.iter().any(said)
+}
+
 async fn reconcile(ballot: Arc<Approval>, context: Arc<Context>) -> Result<Action, PassError> {
     let marks = ballot.annotations();
     if !marks.contains_key(APPROVE_ANNOTATION) && !marks.contains_key(DENY_ANNOTATION) {
@@ -63,7 +69,9 @@ async fn reconcile(ballot: Arc<Approval>, context: Arc<Context>) -> Result<Actio
     let Some((run, ballot)) = read.map_err(failed("reading a ratification"))? else {
         return Ok(Action::await_change());
     };
+    let mut decided = run.status.as_ref().is_some_and(is_decided);
     if let Some(status) = plan::ratified(&run, &ballot, perform::now()) {
+        decided = is_decided(&status);
         match context.performer.write_status(&run, status).await.map_err(failed("noting a ratification"))? {
             Journalled::Stored(stored) => {
                 tracing::info!(namespace, run = run.name_any(), ballot = name, "ratification noted");
@@ -76,6 +84,11 @@ async fn reconcile(ballot: Arc<Approval>, context: Arc<Context>) -> Result<Actio
             }
             Journalled::Stale => return Ok(Action::requeue(Duration::ZERO)),
         }
+    }
+    if !decided {
+        // A mark that does not count: the ballot stays in sight.
+        tracing::warn!(namespace, ballot = name, "the mark on a ballot of ratification does not count");
+        return Ok(Action::await_change());
     }
     let noted = Retirement { ballot: name, state: None };
     context.performer.retire(&namespace, &noted).await.map_err(failed("closing a ballot of ratification"))?;

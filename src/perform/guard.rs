@@ -73,6 +73,8 @@ struct Standing {
 enum NoProof {
     /// Something is wrong: an older proof counts no more.
     Wrong(String),
+    /// The API server did not let it be seen: no proof counts until it does, but nothing is known to be wrong.
+    Doubtful(String),
     /// It could not be seen. An older proof says all that is known, until its time is over.
     Unseen(String),
 }
@@ -81,7 +83,7 @@ impl NoProof {
     /// An answer that is no proof. A busy or silent API server has not told anything.
     fn of(error: &CallError, why: String) -> Self {
         match error.code() {
-            Some(400..=428 | 430..=499) => Self::Wrong(why),
+            Some(400..=428 | 430..=499) => Self::Doubtful(why),
             _ => Self::Unseen(why),
         }
     }
@@ -143,6 +145,7 @@ impl Guard {
                 Err(NoProof::Wrong(format!("{tried}; {compared}")))
             }
             (_, Err(NoProof::Wrong(why))) | (Err(NoProof::Wrong(why)), _) => Err(NoProof::Wrong(why)),
+            (_, Err(NoProof::Doubtful(why))) | (Err(NoProof::Doubtful(why)), _) => Err(NoProof::Doubtful(why)),
             (Err(unseen), _) | (_, Err(unseen)) => Err(unseen),
         };
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,6 +157,10 @@ impl Guard {
             }
             Err(NoProof::Wrong(why)) => {
                 *standing = Standing { proven: None, wrong: true, ..*standing };
+                Err(why)
+            }
+            Err(NoProof::Doubtful(why)) => {
+                *standing = Standing { proven: None, ..*standing };
                 Err(why)
             }
             Err(NoProof::Unseen(why)) => Err(why),
@@ -201,7 +208,7 @@ impl Guard {
         match timely(api.get(&name.name)).await {
             Ok(object) => Ok(Some((name, object.data))),
             Err(error) if error.code() == Some(404) => Ok(None),
-            Err(error) if error.code() == Some(403) => Err(NoProof::Wrong(format!(
+            Err(error) if error.code() == Some(403) => Err(NoProof::Doubtful(format!(
                 "{name} may not be read: {}; install the chart of this version, whose role firstaid-operator-cluster allows it",
                 error.message()
             ))),

@@ -11,8 +11,8 @@ use crate::api::run::{Plan, Slot};
 use crate::api::runbook::{Gate, ReasonRule, SelfApproval};
 use crate::api::vote::{CountedVote, DecidedAs};
 use crate::api::{
-    APPROVE_ANNOTATION, BREAKGLASS_ANNOTATION, BREAKGLASS_BY_ANNOTATION, BY_ANNOTATION, DENY_ANNOTATION, LIVE_COMPARED,
-    LIVE_LABEL, Person, RUN_LABEL, RUNBOOK_LABEL, RunbookRun,
+    APPROVE_ANNOTATION, BREAKGLASS_ANNOTATION, BREAKGLASS_BY_ANNOTATION, BREAKGLASS_CREDENTIAL_ANNOTATION,
+    BY_ANNOTATION, DENY_ANNOTATION, LIVE_COMPARED, LIVE_LABEL, Person, RUN_LABEL, RUNBOOK_LABEL, RunbookRun,
 };
 
 /// What a ballot says.
@@ -73,6 +73,24 @@ pub(super) fn is_of(ballot: &Approval, run: &RunbookRun) -> bool {
     ballot.spec.request.run_uid == uid(run)
 }
 
+/// Whether a ballot is the one that was issued for this slot of this plan. What is only said to people may be worded by
+/// another version. Anybody could have made one of that name while the policies were away, but nobody knows beforehand
+/// when a plan will be made.
+pub(super) fn asks_for(ballot: &Approval, run: &RunbookRun, plan: &Plan, slot: &Slot) -> bool {
+    let asked = &ballot.spec.request;
+    let in_journal = run.status.as_ref().and_then(|status| status.plans.get(&asked.plan)) == Some(plan);
+    let Some(gate) = plan.terms.as_ref().filter(|_| in_journal) else { return false };
+    let issued = issue(run, &asked.plan, plan, gate, slot, plan.planned_at.0).spec.request;
+    let worded = Request {
+        summary: asked.summary.clone(),
+        effects: asked.effects.clone(),
+        why: asked.why.clone(),
+        shown_code: asked.shown_code.clone(),
+        ..issued
+    };
+    *asked == worded
+}
+
 /// Where a ballot stands.
 pub(super) fn state(ballot: &Approval) -> BallotState {
     ballot.status.as_ref().map_or(BallotState::Open, |s| s.state)
@@ -95,7 +113,7 @@ pub(super) fn broken_glass(run: &RunbookRun) -> Option<CountedVote> {
         why: cut(said(BREAKGLASS_ANNOTATION)?, 1024),
         ballot: String::new(),
         ballot_uid: String::new(),
-        credential_id: String::new(),
+        credential_id: said(BREAKGLASS_CREDENTIAL_ANNOTATION).unwrap_or_default().to_owned(),
     })
 }
 

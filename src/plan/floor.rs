@@ -9,6 +9,10 @@ use crate::api::runbook::{Gate, Requirement, SelfApproval};
 
 /// The most votes that a gate may ask for: as many ballots a plan can have.
 const MOST_VOTES: i32 = 8;
+/// The most roles that a gate may ask for, by its kind.
+const MOST_ROLES: usize = 4;
+/// The most people of one role that a gate may ask for, by its kind.
+const MOST_OF_A_ROLE: i32 = 5;
 
 /// What is asked at least of every gate before an action. From the chart's value `floors`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -98,6 +102,12 @@ pub(super) fn terms(gate: Option<&Gate>, steps: &[PlannedStep], floors: &[Floor]
                 None => gate.requires.push(least.clone()),
             }
         }
+        if gate.requires.len() > MOST_ROLES || gate.requires.iter().any(|r| r.count > MOST_OF_A_ROLE) {
+            return Err(unmet(format!(
+                "together that is more than {MOST_ROLES} roles, or more than {MOST_OF_A_ROLE} of one; ask for fewer in gate {}",
+                gate.name
+            )));
+        }
         if gate.requires.iter().map(|r| r.count.max(1)).sum::<i32>() > MOST_VOTES {
             return Err(unmet(format!(
                 "together that is more than {MOST_VOTES} votes; ask for fewer in gate {}",
@@ -105,6 +115,10 @@ pub(super) fn terms(gate: Option<&Gate>, steps: &[PlannedStep], floors: &[Floor]
             )));
         }
         gate.self_approval = gate.self_approval.max(floor.self_approval);
+        if gate.self_approval != SelfApproval::Alone {
+            // The kind lets nobody write a time that means nothing.
+            gate.alone_after = None;
+        }
         gate.verified_credential |= floor.verified_credential;
         if named.insert(floor.sentence()) {
             terms.floors.push(floor.sentence());
@@ -179,9 +193,18 @@ mod tests {
             "the platform asks for more than this runbook (scale to zero: at least 2 of sre, never by whoever asked): \
              the step has gate: None; give it a gate in the runbook"
         );
-        let many = gate(json!({"requires": [{"role": "sre", "count": 8}]}));
+        let many = gate(json!({"requires": [{"role": "sre", "count": 5}, {"role": "dev", "count": 3}]}));
         let many = terms(Some(&many), &[step("up", "scale", 4)], &floors()).unwrap_err();
         assert!(many.sentence.ends_with("together that is more than 8 votes; ask for fewer in gate on-call"));
+    }
+
+    #[test]
+    fn what_the_kind_would_refuse_is_not_made() {
+        let found = terms(Some(&gate(json!({"aloneAfter": "5m"}))), &[step("down", "scale", 0)], &floors()).unwrap();
+        assert_eq!(found.gate.unwrap().alone_after, None, "it never comes");
+        let roles = json!({"requires": [{"role": "a"}, {"role": "b"}, {"role": "c"}, {"role": "d"}]});
+        let unmet = terms(Some(&gate(roles)), &[step("up", "scale", 4)], &floors()).unwrap_err();
+        assert!(unmet.sentence.contains("more than 4 roles, or more than 5 of one"), "{}", unmet.sentence);
     }
 
     #[test]

@@ -9,7 +9,6 @@ use serde_json::{Map, Value, json};
 use super::expression::{self, ExpressionError};
 use crate::action;
 use crate::api::action_record::Cluster;
-use crate::api::condition::cut;
 use crate::api::runbook::{Gate, Parameter, ParameterType, Runbook, RunbookSpec};
 use crate::api::step::{Action, Check};
 use crate::api::{AUTHOR_ANNOTATION, RunbookRun, SCHEMA_VERSION, Step};
@@ -166,7 +165,8 @@ fn resolve(
 
 fn annotation(runbook: &Runbook, key: &str) -> String {
     let annotations = runbook.metadata.annotations.as_ref();
-    annotations.and_then(|a| a.get(key)).map(|value| cut(value, 256)).unwrap_or_default()
+    // Whole or not at all: a part of a name is nobody's.
+    annotations.and_then(|a| a.get(key)).filter(|value| value.chars().count() <= 256).cloned().unwrap_or_default()
 }
 
 /// Whether a flag is named at all, once the expressions are filled in: an empty flag or key selects nothing, and never all.

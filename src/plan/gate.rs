@@ -1,5 +1,7 @@
 //! Gates: counting votes, and what people are told while a gate is closed.
 
+use jiff::Timestamp;
+
 use super::intent::Act;
 use super::journal::{self, Segment};
 use super::pass::{Flow, Pass, either};
@@ -38,13 +40,22 @@ pub(super) enum Tally {
 /// Counts the votes on a plan. One person counts once, however many ballots they marked. Whoever broke the glass opens
 /// every gate of the run alone, but not against somebody who says no.
 pub(super) fn tally<'a>(run: &RunbookRun, plan: &Plan, ballots: impl Iterator<Item = &'a Approval>) -> Tally {
+    let ballots: Vec<&Approval> = ballots.filter(|ballot| ballot::is_of(ballot, run)).collect();
+    // A no is heard on whatever plan of this gate it was said: the plan may have been made anew in that moment.
+    let segment = segment_of(run, plan);
+    let of_segment = |b: &&&Approval| b.spec.request.plan.split_once('.').map(|(segment, _)| segment) == segment;
+    for ballot in ballots.iter().filter(of_segment) {
+        if let ballot::Mark::Deny { by, why } = ballot::read(ballot) {
+            return Tally::Denied { by, why };
+        }
+    }
     let mut votes: Vec<CountedVote> = Vec::new();
     let (mut void, mut marked) = (Vec::new(), 0);
-    for ballot in ballots.filter(|b| ballot::is_of(b, run) && b.spec.request.plan_hash == plan.plan_hash) {
+    for ballot in ballots {
         let Some(slot) = plan.ballots.iter().find(|slot| Some(&slot.name) == ballot.metadata.name.as_ref()) else {
             continue;
         };
-        if ballot::state(ballot) != BallotState::Open {
+        if ballot::state(ballot) != BallotState::Open || !ballot::asks_for(ballot, run, plan, slot) {
             continue;
         }
         match ballot::read(ballot) {
@@ -61,9 +72,7 @@ pub(super) fn tally<'a>(run: &RunbookRun, plan: &Plan, ballots: impl Iterator<It
         }
         marked += 1;
     }
-    if plan.gate.is_some()
-        && let Some(broken) = ballot::broken_glass(run)
-    {
+    if let Some(broken) = glass_of(run, plan) {
         return Tally::Quorum(vec![broken]);
     }
     if !votes.is_empty() && votes.len() == plan.ballots.len() {
@@ -71,6 +80,28 @@ pub(super) fn tally<'a>(run: &RunbookRun, plan: &Plan, ballots: impl Iterator<It
     } else {
         Tally::Waiting { have: votes.len(), empty: plan.ballots.len().saturating_sub(marked), void }
     }
+}
+
+/// The word of whoever broke the glass, if it opens the gate of this plan: not where that asks for a credential that the
+/// word does not carry, nor long after it was first used.
+pub(super) fn glass_of(run: &RunbookRun, plan: &Plan) -> Option<CountedVote> {
+    let terms = plan.terms.as_ref()?;
+    let glass = ballot::broken_glass(run)?;
+    if terms.verified_credential && glass.credential_id.is_empty() {
+        return None;
+    }
+    let outcomes =
+        run.status.iter().flat_map(|status| status.steps.values()).filter_map(|entry| entry.outcome.as_ref());
+    let used = outcomes.filter(|outcome| outcome.approvals.iter().any(|v| v.decided_as == DecidedAs::BreakGlass));
+    let first = used.map(|outcome| outcome.known_at.0).min();
+    let old = first.is_some_and(|first| plan.planned_at.0 >= later(first, terms.valid_for.seconds()));
+    (!old).then_some(glass)
+}
+
+/// The segment of a plan that is in the journal, as its key says it.
+fn segment_of<'a>(run: &'a RunbookRun, plan: &Plan) -> Option<&'a str> {
+    let plans = &run.status.as_ref()?.plans;
+    plans.iter().find(|(_, other)| *other == plan)?.0.split_once('.').map(|(segment, _)| segment)
 }
 
 /// The steps of a plan that change something, with what is planned for them.
@@ -106,6 +137,13 @@ impl Pass<'_> {
             let mut queries = vec![Query::Journal];
             queries.extend(self.access_queries(&votes));
             self.require(&queries)?;
+            // Glass that was broken leaves ballots open: a no on one of them is heard before each further act.
+            if votes.iter().any(|vote| vote.decided_as == DecidedAs::BreakGlass)
+                && let Tally::Denied { by, why } = tally(self.run, plan, self.ballots.iter().copied())
+            {
+                self.rule_out(act)?;
+                return Err(either(self.denied(&by, &why)));
+            }
             return match self.lost_rights(act, &votes)? {
                 None => Ok(votes),
                 Some(why) => {
@@ -157,9 +195,9 @@ impl Pass<'_> {
                 }
             },
             Tally::Denied { by, why } => {
-                let by = if by.is_empty() { "somebody" } else { by.as_str() };
-                let why = if why.is_empty() { "no reason given" } else { why.as_str() };
-                self.finish(Phase::Denied, "Denied", &format!("{by} said no: {why}"))
+                // Whoever broke the glass may have opened the gate before somebody said no.
+                self.rule_out(act)?;
+                self.denied(&by, &why)
             }
             Tally::Waiting { .. } if self.world.now >= deadline => self.finish(
                 Phase::Expired,
@@ -178,13 +216,19 @@ impl Pass<'_> {
                     self.admit_requester(&gate, plan)?;
                     let progress = self.draft.progress.clone();
                     self.say_waiting(&progress, &gate, plan);
-                    let alone = gate.alone_after().map(|after| later(plan.gate_since.0, after.seconds()));
+                    let alone = self.alone_at(&gate, plan);
                     let alone = alone.filter(|alone| *alone > self.world.now).unwrap_or(deadline);
                     Ok(self.wait_until(expires.min(deadline).min(alone).min(self.world.now + GATE_LOOK)))
                 }
             },
         };
         Err(either(decision))
+    }
+
+    fn denied(&mut self, by: &str, why: &str) -> Flow {
+        let by = if by.is_empty() { "somebody" } else { by };
+        let why = if why.is_empty() { "no reason given" } else { why };
+        self.finish(Phase::Denied, "Denied", &format!("{by} said no: {why}"))
     }
 
     /// Why votes on a plan prove nothing: they may have been given while nobody judged them. Broken glass stays broken, so
@@ -200,10 +244,18 @@ impl Pass<'_> {
         })
     }
 
+    /// From when on whoever asked may decide: counted from when the others could first see this very effect.
+    fn alone_at(&self, gate: &Gate, plan: &Plan) -> Option<Timestamp> {
+        let after = gate.alone_after()?;
+        let same = self.draft.plans.values().filter(|other| other.plan_hash == plan.plan_hash);
+        let first = same.map(|other| other.planned_at.0).min().unwrap_or(plan.planned_at.0);
+        Some(later(first.max(plan.gate_since.0), after.seconds()))
+    }
+
     /// Lets whoever asked for the run decide, with the role like everybody, when nobody else has for long enough.
     fn admit_requester(&self, gate: &Gate, plan: &Plan) -> Flow<()> {
-        let Some(after) = gate.alone_after() else { return Ok(()) };
-        if ballot::asked_by_robot(self.run) || self.world.now < later(plan.gate_since.0, after.seconds()) {
+        let Some(alone) = self.alone_at(gate, plan) else { return Ok(()) };
+        if ballot::asked_by_robot(self.run) || self.world.now < alone {
             return Ok(());
         }
         let in_plan = |b: &&&Approval| plan.ballots.iter().any(|slot| Some(&slot.name) == b.metadata.name.as_ref());
@@ -296,8 +348,13 @@ impl Pass<'_> {
         if let Some(votes) = journal::bound_votes(&self.draft, key) {
             return votes.to_vec();
         }
-        let tally = self.draft.plans.get(key).map(|plan| tally(self.run, plan, self.ballots.iter().copied()));
-        if let Some(Tally::Quorum(votes)) = tally { votes } else { Vec::new() }
+        let Some(plan) = self.draft.plans.get(key) else { return Vec::new() };
+        match tally(self.run, plan, self.ballots.iter().copied()) {
+            Tally::Quorum(votes) => votes,
+            // What was done before the no was done under the broken glass.
+            Tally::Denied { .. } => glass_of(self.run, plan).into_iter().collect(),
+            Tally::Waiting { .. } => Vec::new(),
+        }
     }
 
     /// Who may still approve? Only where the cluster stamped the voter's groups: without them nobody can tell.

@@ -1,13 +1,15 @@
 //! Ratification: what was decided without a second person (alone at night, or by breaking the glass) is looked at by
 //! somebody else afterwards, on a ballot of its own.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::ballot::{self, Mark};
 use super::pass::Pass;
 use crate::api::approval::{Approval, BallotKind};
-use crate::api::condition::{self, kind};
+use crate::api::condition::{self, cut, kind};
 use crate::api::runbook::SelfApproval;
 use crate::api::vote::CountedVote;
 use crate::api::{LIVE_LABEL, LIVE_RATIFIES, RunbookRun, RunbookRunStatus};
@@ -45,11 +47,18 @@ impl Pass<'_> {
             return None;
         }
         let decided = |vote: &&CountedVote| vote.decided_as.needs_ratification();
-        let mut votes = self.draft.steps.values().filter_map(|entry| {
-            let outcome = entry.outcome.as_ref()?;
-            Some((outcome.plan.as_str(), outcome.approvals.iter().find(decided)?))
-        });
-        let (key, vote) = votes.next()?;
+        // In the order of time; all of them, since whoever decided one of them alone ratifies none.
+        let mut outcomes: Vec<_> = self.draft.steps.values().filter_map(|entry| entry.outcome.as_ref()).collect();
+        outcomes.sort_by_key(|outcome| outcome.known_at.0);
+        let mut votes: Vec<(&str, &CountedVote)> = Vec::new();
+        for outcome in outcomes {
+            for vote in outcome.approvals.iter().filter(decided) {
+                if !votes.iter().any(|(plan, known)| *plan == outcome.plan && known.by == vote.by) {
+                    votes.push((&outcome.plan, vote));
+                }
+            }
+        }
+        let (key, _) = *votes.first()?;
         let plan = self.draft.plans.get(key)?;
         let gate = plan.terms.as_ref()?;
         let role = gate.requires.first().map(|r| r.role.clone()).unwrap_or_default();
@@ -58,12 +67,21 @@ impl Pass<'_> {
         let request = &mut issued.spec.request;
         request.kind = BallotKind::Ratify;
         request.self_approval = SelfApproval::Never;
-        request.excluded = vec![vote.by.clone()];
+        let who: BTreeSet<&str> = votes.iter().map(|(_, vote)| vote.by.as_str()).collect();
+        // More than fit: nobody ratifies what nobody can be told apart from.
+        request.excluded = who.into_iter().map(str::to_owned).take(8).collect();
         request.allow_service_accounts = false;
         request.expires_at = None;
         request.issued_at = MicroTime(self.world.now);
-        request.effects.insert(0, format!("DONE ALREADY, under {}: {}", vote.display(), vote.why));
-        request.effects.insert(1, "approve ratifies it, deny disowns it; neither undoes anything".to_owned());
+        let mut lines = vec!["approve ratifies it, deny disowns it; neither undoes anything".to_owned()];
+        for (key, vote) in &votes {
+            lines.push(cut(&format!("DONE ALREADY, under {}: {}", vote.display(), vote.why), 1024));
+            let steps = self.draft.plans.get(*key).into_iter().flat_map(|plan| &plan.steps);
+            lines.extend(steps.map(|step| cut(&format!("  {}: {}", step.step, step.summary), 1024)));
+        }
+        lines.truncate(639);
+        lines.push(format!("code: {}", plan.code));
+        request.effects = lines;
         if let Some(labels) = issued.metadata.labels.as_mut() {
             labels.insert(LIVE_LABEL.to_owned(), LIVE_RATIFIES.to_owned());
         }

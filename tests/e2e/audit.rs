@@ -36,6 +36,12 @@ const OWN_VERBS: [&str; 6] = ["get", "list", "watch", "create", "update", "patch
 
 const OPERATOR: &str = "system:serviceaccount:firstaid-system:firstaid";
 
+/// Whether the operator asked as somebody else and was not let: then the log does not name whom it would have been.
+fn is_refused_impersonation(entry: &Value) -> bool {
+    let (code, said) = (entry.pointer("/responseStatus/code"), text(entry, "/responseStatus/message"));
+    code == Some(&Value::from(403)) && said.contains("cannot impersonate")
+}
+
 /// Whether a request is one that the operator may make in its own name, whatever was answered.
 fn is_its_own(entry: &Value) -> bool {
     let (verb, group) = (text(entry, "/verb"), text(entry, "/objectRef/apiGroup"));
@@ -74,6 +80,7 @@ impl Audit {
             // People of the tests sign in as the operator too, with kubectl, to see what is refused.
             let by_operator = text(&entry, "/user/username") == OPERATOR
                 && entry.pointer("/impersonatedUser").is_none()
+                && !is_refused_impersonation(&entry)
                 && !text(&entry, "/userAgent").starts_with("kubectl");
             if by_operator {
                 let asked = format!("{} {}", text(&entry, "/verb"), text(&entry, "/requestURI"));

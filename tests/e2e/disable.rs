@@ -225,7 +225,7 @@ fn what_cannot_be_switched_is_said_before_anybody_is_asked() -> Result<()> {
         (
             "no-switch",
             "flag: maybe, configMap: {name: flags, key: MAYBE}",
-            "flag maybe: it holds \"maybe\", which is neither true or false",
+            "flag maybe: it holds a text, which is neither true or false",
         ),
     ];
     town.runbook(

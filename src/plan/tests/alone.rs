@@ -198,6 +198,109 @@ fn a_no_holds_against_broken_glass_and_so_does_a_stop() {
 }
 
 #[test]
+fn a_no_after_the_act_under_broken_glass_loses_no_record() {
+    for crashes in [false, true] {
+        let mut c = waiting(json!({}));
+        c.annotate("breakglass", "the database is down and nobody answers");
+        c.annotate("breakglass-by", "carol");
+        c.healthy = false;
+        c.pass();
+        assert!(c.sent == 1 && c.status().steps.is_empty(), "the outcome is not journalled yet");
+        c.mark("shed-1-1", "bob", "deny", "it is the wrong database");
+        if crashes {
+            c.crash();
+        }
+        c.healthy = true;
+        c.somebody_scales("checkout", 10);
+        assert_eq!(c.until_the_end(), Phase::Succeeded, "the only step was done before anybody said no");
+        assert_eq!(c.record_of("out").spec.approved_by, "BREAK GLASS by carol", "crashed: {crashes}");
+        assert_eq!((c.sent, ratified(&c)), (1, Some(("False", "BreakGlass"))));
+        assert!(c.ballots.contains_key("shed-1-runui-ratify"));
+    }
+}
+
+#[test]
+fn a_no_is_heard_between_two_steps_under_broken_glass() {
+    let basket = json!({"name": "basket", "gate": "on-call", "scale": {"target": {"kind": "Deployment", "name": "basket"}, "replicas": 3}});
+    let mut c = Cluster::new(on_call(), json!([scale("out", "on-call", 10), basket]));
+    c.pass();
+    c.annotate("breakglass", "the database is down and nobody answers");
+    c.annotate("breakglass-by", "carol");
+    c.healthy = false;
+    c.until_phase(Phase::Verifying);
+    c.mark("shed-1-1", "bob", "deny", "it is the wrong database");
+    c.healthy = true;
+    c.somebody_scales("checkout", 10);
+    assert_eq!(c.until_the_end(), Phase::Denied);
+    assert_eq!((c.sent, c.replicas("basket")), (1, 2));
+}
+
+#[test]
+fn broken_glass_opens_no_gate_that_is_met_long_after() {
+    let gates = json!([{"name": "one", "requires": [{"role": "sre"}], "validFor": "5m"}, {"name": "two", "requires": [{"role": "sre"}], "validFor": "5m"}]);
+    for (minutes, phase) in [(1, Phase::Succeeded), (6, Phase::Waiting)] {
+        let calm = with(crate::plan::tests::cluster::check("calm", "object.status.readyReplicas == 99"), json!({}));
+        let mut calm = calm;
+        calm["check"]["within"] = json!("20m");
+        let mut c = Cluster::new(gates.clone(), json!([scale("a", "one", 10), calm, scale("b", "two", 12)]));
+        c.annotate("breakglass", "the database is down and nobody answers");
+        c.annotate("breakglass-by", "carol");
+        c.until(|c| c.waiting_on().contains("== 99"));
+        c.now += SignedDuration::from_mins(minutes);
+        c.objects.get_mut("Deployment/checkout").unwrap()["status"]["readyReplicas"] = json!(99);
+        c.until(|c| c.phase() == phase && (phase == Phase::Succeeded || !c.open_ballots().is_empty()));
+        assert_eq!(c.sent, if phase == Phase::Succeeded { 2 } else { 1 });
+    }
+}
+
+#[test]
+fn glass_that_carries_no_credential_opens_no_gate_that_asks_for_one() {
+    let mut c = waiting(json!({"verifiedCredential": true}));
+    c.annotate("breakglass", "the database is down and nobody answers");
+    c.annotate("breakglass-by", "carol");
+    c.seconds_later(3);
+    assert_eq!((c.sent, c.phase()), (0, Phase::Waiting));
+    c.annotate("breakglass-credential", "X509SHA256=1");
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
+    assert_eq!(c.record_of("out").spec.approvals[0].credential_id, "X509SHA256=1");
+}
+
+#[test]
+fn whoever_decided_one_of_two_alone_ratifies_neither() {
+    let gates = json!([with(on_call()[0].clone(), json!({"aloneAfter": "2m"})), {"name": "two", "requires": [{"role": "sre"}]}]);
+    let mut c = Cluster::new(gates, json!([scale("z", "on-call", 10), scale("a", "two", 12)]));
+    c.pass();
+    c.now += SignedDuration::from_secs(121);
+    c.pass();
+    c.mark("shed-1-1", "alice", "approve", "CODE nobody answers");
+    c.until(|c| c.status().plans.contains_key("1.1"));
+    c.annotate("breakglass", &"the database is down and nobody answers ".repeat(40));
+    c.annotate("breakglass-by", "carol");
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
+    let request = &c.ballots["shed-1-runui-ratify"].spec.request;
+    assert_eq!(request.excluded, ["alice", "carol"]);
+    assert!(request.effects[1].starts_with("DONE ALREADY, under alice as sre, ALONE"), "{:?}", request.effects);
+    assert!(request.effects.iter().any(|line| line.starts_with("DONE ALREADY, under BREAK GLASS by carol")));
+    assert!(request.effects.iter().all(|line| line.len() <= 1024));
+    assert_eq!(*request.effects.last().unwrap(), format!("code: {}", request.code));
+}
+
+#[test]
+fn an_effect_that_nobody_has_seen_is_not_open_to_the_requester_at_once() {
+    let gate = with(on_call()[0].clone(), json!({"aloneAfter": "2m"}));
+    let half = json!({"name": "out", "gate": "on-call", "scale": {"target": {"kind": "Deployment", "name": "checkout"}, "by": "50%"}});
+    let mut c = Cluster::new(json!([gate]), json!([half]));
+    c.pass();
+    c.now += SignedDuration::from_secs(121);
+    c.somebody_scales("checkout", 100);
+    c.until(|c| c.open_ballots() == ["shed-1-2"]);
+    c.seconds_later(3);
+    assert!(!c.ballots["shed-1-2"].status.as_ref().unwrap().open_to_requester);
+    c.seconds_later(120);
+    assert!(c.ballots["shed-1-2"].status.as_ref().unwrap().open_to_requester);
+}
+
+#[test]
 fn broken_glass_does_not_run_out_with_the_ballots() {
     let mut c = waiting(json!({}));
     c.brake = crate::action::Answer::Brake(Some("storm".to_owned()));
@@ -223,7 +326,7 @@ fn somebody_else_ratifies_or_disowns_it_on_a_ballot_of_its_own() {
         assert_eq!(ballot.metadata.labels.as_ref().unwrap()[LIVE_LABEL], LIVE_RATIFIES);
         assert_eq!(ballot.spec.request.expires_at, None);
         assert_eq!(
-            ballot.spec.request.effects[0],
+            ballot.spec.request.effects[1],
             "DONE ALREADY, under BREAK GLASS by carol: the database is down and nobody answers"
         );
         assert!(!ratify(&mut Cluster { run: c.run.clone(), ..copy(&c) }, "carol", key, value) || key == "deny");

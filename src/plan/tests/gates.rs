@@ -132,6 +132,30 @@ fn one_no_is_enough() {
 }
 
 #[test]
+fn a_no_on_a_plan_that_is_just_being_made_anew_is_heard() {
+    let mut c = waiting();
+    c.somebody_scales("checkout", 12);
+    c.until(|c| c.status().plans.contains_key("0.2"));
+    let ballot = c.ballots.get_mut("shed-1-1").unwrap();
+    ballot.status.as_mut().unwrap().state = BallotState::Open;
+    c.mark("shed-1-1", "bob", "deny", "not now");
+    assert_eq!((c.until_the_end(), c.message()), (Phase::Denied, "bob said no: not now"));
+}
+
+#[test]
+fn a_ballot_that_somebody_made_beforehand_counts_for_nothing() {
+    let mut c = waiting();
+    let mut planted = c.ballots["shed-1-1"].clone();
+    planted.metadata.name = Some("shed-1-2".to_owned());
+    c.ballots.insert("shed-1-2".to_owned(), planted);
+    c.mark("shed-1-2", "bob", "approve", "CODE go");
+    c.ballots.get_mut("shed-1-2").unwrap().spec.voter = None;
+    c.now += SignedDuration::from_mins(16);
+    c.seconds_later(3);
+    assert_eq!(c.sent, 0);
+}
+
+#[test]
 fn both_roles_are_needed_and_both_votes_are_recorded() {
     let mut c = two_roles();
     assert_eq!(c.open_ballots(), ["shed-1-1", "shed-1-2"], "all slots are issued at once");

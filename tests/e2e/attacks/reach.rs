@@ -2,12 +2,13 @@
 //! the operator's power. And what is not there at all: nothing listens for alerts, no step takes an address.
 
 use anyhow::{Result, ensure};
+use firstaid_sandbox::poll;
 use serde_json::json;
 
 use super::By::{ApiServer, Dropped, Kind, Nobody, Policy, Rbac};
 use super::Sees::{Both, Each};
 use super::{Row, Scene, Seen, in_vain};
-use crate::town::{Leg, text};
+use crate::town::{Leg, WITHIN, text};
 
 const RUN: super::By = Policy("firstaid-run");
 const RUNBOOK: super::By = Policy("firstaid-runbook");
@@ -269,6 +270,28 @@ pub const ROWS: &[Row] = &[
         play: in_vain,
     },
     Row {
+        id: "35d",
+        title: "to read the operator's token inside its pod",
+        who: "mallory",
+        call: "kubectl exec -n firstaid-system beside -- cat /var/run/secrets/kubernetes.io/serviceaccount/token",
+        sees: Both(
+            HOME,
+            "nobody runs a command in a pod of the namespace of first-aid; read its logs instead (kubectl logs), or ask somebody who has the cluster-wide role firstaid-maintainer",
+        ),
+        play: as_an_editor_at_home,
+    },
+    Row {
+        id: "35e",
+        title: "to have a Job run as the operator",
+        who: "mallory",
+        call: r#"kubectl create job mine -n firstaid-system --image=mine --dry-run=client -o json | kubectl patch --local -f - --type=merge -p '{"spec":{"template":{"spec":{"serviceAccountName":"firstaid"}}}}' -o json | kubectl create -n firstaid-system -f -"#,
+        sees: Both(
+            HOME,
+            "you may not change what runs as system:serviceaccount:firstaid-system:firstaid; whoever upgrades first-aid needs the cluster-wide role firstaid-maintainer",
+        ),
+        play: as_an_editor_at_home,
+    },
+    Row {
         id: "36a",
         title: "with the operator's token: to be another account of the namespace",
         who: "operator",
@@ -511,4 +534,20 @@ fn the_run_is_alices(scene: &mut Scene, row: &Row) -> Result<Seen> {
     ensure!(run.pointer("/spec/requestedBy/groups") == Some(&json!(["sre", "system:authenticated"])), "{run:#}");
     scene.town.ballot(&name)?;
     Ok(seen)
+}
+
+/// Somebody who has the built-in `edit` where the operator lives, and a pod there.
+fn as_an_editor_at_home(scene: &mut Scene, row: &Row) -> Result<Seen> {
+    let root = |args: &[&str]| scene.town.sandbox.kubectl_run("root", args);
+    // Both may be there already: other tests share the API server.
+    root(&["create", "rolebinding", "mallory-edits", "-n", "firstaid-system", "--clusterrole=edit", "--user=mallory"])?;
+    root(&["run", "beside", "-n", "firstaid-system", "--image=beside"])?;
+    poll("mallory to have edit there, and the pod to have a node", WITHIN, || {
+        let may = ["auth", "can-i", "create", "pods/exec", "-n", "firstaid-system"];
+        scene.town.sandbox.kubectl_run("mallory", &may)?.ok()?;
+        let pod = root(&["get", "pod", "beside", "-n", "firstaid-system", "-o", "jsonpath={.spec.nodeName}"])?.ok()?;
+        ensure!(!pod.is_empty(), "it has no node");
+        Ok(())
+    })?;
+    in_vain(scene, row)
 }
