@@ -169,7 +169,8 @@ async fn prepare(args: &OperatorArgs, watching: &Client, config: Config, metrics
         floors: args.floors.0.clone(),
     };
     // Where the operator has rights in some namespaces only, it proves its guards in one of them.
-    let trying_in = args.namespaces.first().unwrap_or(&args.operator_namespace).clone();
+    let everywhere = vec![args.operator_namespace.clone()];
+    let trying_in = if args.namespaces.is_empty() { everywhere } else { args.namespaces.clone() };
     let guarding = Guarding { values: args.values(), trying_in, good_for: Duration::from_secs(args.guard_seconds) };
     let performer = Performer::new(config, guarding).context("making a client that does not retry")?;
     Ok(Context { performer, recall: Recall::default(), operator, metrics })

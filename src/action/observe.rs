@@ -118,8 +118,14 @@ pub enum Answer {
     ScalePaths(Option<ScalePaths>),
     /// To [`Query::Journal`] (always true), [`Query::Access`], [`Query::Guards`], [`Query::Holder`] and [`Query::DryRun`].
     Yes,
-    /// To [`Query::Guards`]: they are, and since then; before that they were seen not to be.
-    YesSince(Timestamp),
+    /// To [`Query::Guards`]: they are in force.
+    InForce {
+        /// Since then they are as they are now: somebody changed one, or put one back. What people said before that may
+        /// have been judged by nobody.
+        since: Timestamp,
+        /// When they were last seen to be in force before that; none where that was before this process began.
+        seen_before: Option<Timestamp>,
+    },
     /// The opposite, and why.
     No(String),
     /// To [`Query::Brake`]: none where it is off, else its reason.

@@ -8,11 +8,11 @@ use futures::stream::{StreamExt, select_all};
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::{Client, ResourceExt};
 
-use super::{Context, PassError, apis, note, watch};
-use crate::api::condition::{Condition, kind};
-use crate::api::{APPROVE_ANNOTATION, Approval, DENY_ANNOTATION, LIVE_LABEL, LIVE_RATIFIES, RunbookRunStatus};
+use super::{Context, PassError, apis, note, tell, watch};
+use crate::api::approval::BallotState;
+use crate::api::{APPROVE_ANNOTATION, Approval, DENY_ANNOTATION, LIVE_LABEL, LIVE_RATIFIES};
 use crate::perform::{self, Journalled};
-use crate::plan::{self, Retirement};
+use crate::plan::{self, Ratification, Retirement};
 
 /// After an error, or while something is in the way.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -47,20 +47,15 @@ fn again(ballot: Arc<Approval>, error: &PassError, context: Arc<Context>) -> Act
     Action::requeue(AGAIN)
 }
 
-/// Whether somebody else has said what they think of it.
-fn is_decided(status: &RunbookRunStatus) -> bool {
-    let said = |c: &Condition| c.kind == kind::RATIFIED && matches!(c.reason.as_str(), "Ratified" | "Disowned");
-    status.conditions.iter().any(said)
-}
-
 async fn reconcile(ballot: Arc<Approval>, context: Arc<Context>) -> Result<Action, PassError> {
     let marks = ballot.annotations();
     if !marks.contains_key(APPROVE_ANNOTATION) && !marks.contains_key(DENY_ANNOTATION) {
         return Ok(Action::await_change());
     }
     let (namespace, name) = (ballot.namespace().unwrap_or_default(), ballot.name_any());
-    // Without the policies anybody could ratify in any name.
-    if let Err(why) = context.performer.guard().proof().await {
+    let guard = context.performer.guard();
+    // Without the policies anybody could ratify in any name. Seen now: what is noted here is never asked again.
+    if let Err(why) = guard.renew().await {
         tracing::warn!(namespace, ballot = name, why, "a ratification waits for proof of the approval policies");
         return Ok(Action::requeue(AGAIN));
     }
@@ -69,28 +64,28 @@ async fn reconcile(ballot: Arc<Approval>, context: Arc<Context>) -> Result<Actio
     let Some((run, ballot)) = read.map_err(failed("reading a ratification"))? else {
         return Ok(Action::await_change());
     };
-    let mut decided = run.status.as_ref().is_some_and(is_decided);
-    if let Some(status) = plan::ratified(&run, &ballot, perform::now()) {
-        decided = is_decided(&status);
-        match context.performer.write_status(&run, status).await.map_err(failed("noting a ratification"))? {
+    let (status, state) = match plan::ratified(&run, &ballot, guard.since().map(|since| since.at), perform::now()) {
+        Ratification::Noted(status) => (Some(status), None),
+        Ratification::Anew { ballot, status } => {
+            context.performer.issue(&ballot).await.map_err(failed("issuing a ballot of ratification"))?;
+            (Some(status), Some(BallotState::Superseded))
+        }
+        Ratification::Closed => (None, None),
+        Ratification::Replaced => (None, Some(BallotState::Superseded)),
+        Ratification::Nothing => return Ok(Action::await_change()),
+    };
+    if let Some(status) = status {
+        match context.performer.write_status(&run, *status).await.map_err(failed("noting a ratification"))? {
             Journalled::Stored(stored) => {
                 tracing::info!(namespace, run = run.name_any(), ballot = name, "ratification noted");
-                let noted = stored.status.into_iter().flat_map(|status| status.conditions);
-                if let Some(condition) = noted.into_iter().find(|c| c.kind == kind::RATIFIED) {
-                    let disowned = condition.status != "True";
-                    let reason = if disowned { "Disowned" } else { "Ratified" };
-                    context.performer.tell(&run, disowned, reason, &condition.message);
+                if let Some(news) = tell::ratification(&stored) {
+                    context.performer.tell(&run, news.warning, news.reason, &news.note);
                 }
             }
             Journalled::Stale => return Ok(Action::requeue(Duration::ZERO)),
         }
     }
-    if !decided {
-        // A mark that does not count: the ballot stays in sight.
-        tracing::warn!(namespace, ballot = name, "the mark on a ballot of ratification does not count");
-        return Ok(Action::await_change());
-    }
-    let noted = Retirement { ballot: name, state: None };
-    context.performer.retire(&namespace, &noted).await.map_err(failed("closing a ballot of ratification"))?;
+    let retirement = Retirement { ballot: name, state };
+    context.performer.retire(&namespace, &retirement).await.map_err(failed("closing a ballot of ratification"))?;
     Ok(Action::await_change())
 }

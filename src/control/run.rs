@@ -12,7 +12,7 @@ use super::recall::RunName;
 use super::{Context, PassError, crash_point, note, tell, turns, wake};
 use crate::action::{Answer, Query, Seen};
 use crate::api::{Approval, RunbookRun};
-use crate::perform::{self, Journalled, read_journal};
+use crate::perform::{self, CallError, Journalled, read_journal};
 use crate::plan::{self, Decision, Memory, World};
 use crate::record::{self, RecordError};
 
@@ -23,6 +23,8 @@ const MOST_TURNS: usize = 256;
 const AT_ONCE: usize = 64;
 /// After an error: again soon, and never later than this.
 const AGAIN: Duration = Duration::from_secs(1);
+/// After the journal was refused.
+const REFUSED: Duration = Duration::from_secs(5);
 /// The run and the brake as they were longer ago than this are read once more before an act.
 const OLD: Duration = Duration::from_secs(1);
 /// How often, at most: where the API server is so slow that they are always old, the act is sent all the same.
@@ -152,6 +154,7 @@ impl<'a> Pass<'a> {
                         self.world.seen.clear();
                         return self.look(vec![Query::Journal]).await;
                     }
+                    Err(error) if error.is_refusal() => return self.say_refused(&error).await.map(Some),
                     Err(error) => return Err(PassError::Call { doing: "writing the journal", error }),
                 }
             }
@@ -216,6 +219,16 @@ impl<'a> Pass<'a> {
         // What was seen before a write is old.
         self.world.seen.clear();
         Ok(None)
+    }
+
+    /// What is written next was refused, and will be until somebody mends something: people are told, and it is tried again.
+    async fn say_refused(&self, refusal: &CallError) -> Result<Next, PassError> {
+        tracing::warn!(run = %self.name.name, namespace = %self.name.namespace, %refusal, "the journal was refused");
+        self.context.metrics.error("journal");
+        match self.context.performer.say_refused(&self.run, refusal).await {
+            Ok(()) => Ok(Next::After(REFUSED)),
+            Err(error) => Err(PassError::Call { doing: "saying that the journal was refused", error }),
+        }
     }
 
     /// Reads everything that is asked at once, in parallel.

@@ -1,8 +1,9 @@
 //! What is worth an Event: for the eye of the moment. Events expire and anybody with `edit` can write them, so nothing is
 //! ever read from one. And only what is out of the ordinary, since each is a write.
 
-use crate::api::RunbookRunStatus;
+use crate::api::condition::kind;
 use crate::api::run::Phase;
+use crate::api::{RunbookRun, RunbookRunStatus};
 
 /// Something that happened to a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,11 +24,23 @@ pub(super) fn news(before: Option<&RunbookRunStatus>, after: &RunbookRunStatus) 
     }
     let ratification = |status: &RunbookRunStatus| !status.ratification.is_empty();
     if ratification(after) && !before.is_some_and(ratification) {
-        let decided = after.conditions.iter().find(|c| c.kind == crate::api::condition::kind::RATIFIED);
+        let decided = after.conditions.iter().find(|c| c.kind == kind::RATIFIED);
         let note = decided.map(|condition| condition.message.clone()).unwrap_or_default();
         news.push(News { warning: true, reason: "NotRatified", note });
     }
     news
+}
+
+/// What has become of the ratification of a run.
+pub(super) fn ratification(run: &RunbookRun) -> Option<News> {
+    let conditions = &run.status.as_ref()?.conditions;
+    let condition = conditions.iter().find(|c| c.kind == kind::RATIFIED)?;
+    let (warning, reason) = match condition.reason.as_str() {
+        "Ratified" => (false, "Ratified"),
+        "Disowned" => (true, "Disowned"),
+        _ => (true, "NotRatified"),
+    };
+    Some(News { warning, reason, note: condition.message.clone() })
 }
 
 #[cfg(test)]

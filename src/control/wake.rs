@@ -7,7 +7,7 @@ use futures::stream::{self, BoxStream, Stream, StreamExt, select, select_all};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt, utils::Backoff};
-use kube::{Api, Client};
+use kube::{Api, Client, Resource};
 
 use super::recall::RunName;
 use super::{Context, apis, watch};
@@ -44,6 +44,7 @@ pub(super) fn wakes(
         .map(|(runs, writer)| {
             // Memory follows the active runs: the API server sends no others.
             let runs = watcher(runs, watch().fields("status.finished!=true")).backoff(Pause::default());
+            let runs = runs.modify(forget_what_is_never_read);
             by_runs(reflector::reflector(writer, runs), active.clone(), Arc::clone(context)).boxed()
         })
         .collect();
@@ -79,7 +80,8 @@ fn by_runs(
 
 /// The run of each ballot that was made or changed.
 fn by_ballots(ballots: Api<Approval>, context: Arc<Context>) -> impl Stream<Item = RunName> + Send {
-    watcher(ballots, watch()).backoff(Pause::default()).filter_map(move |event| {
+    let ballots = watcher(ballots, watch()).backoff(Pause::default()).modify(forget_what_is_never_read);
+    ballots.filter_map(move |event| {
         std::future::ready(match event {
             Ok(Event::Apply(ballot) | Event::InitApply(ballot)) => context.recall.saw(&ballot),
             Ok(Event::Delete(_) | Event::Init | Event::InitDone) => None,
@@ -89,6 +91,12 @@ fn by_ballots(ballots: Api<Approval>, context: Arc<Context>) -> impl Stream<Item
             }
         })
     })
+}
+
+/// Who wrote which field is read by nobody here, and is as large as whoever writes makes it. It is kept out of memory; a
+/// write of the status without it leaves it as it is.
+fn forget_what_is_never_read<K: Resource>(object: &mut K) {
+    object.meta_mut().managed_fields = None;
 }
 
 /// Between two tries to watch. kube's own goes up to 30 s, which is long when people wait for a vote to count. And it

@@ -8,6 +8,7 @@ use kube::{Api, Client};
 use serde_json::json;
 
 use super::{CallError, Performer, timely};
+use crate::api::condition::cut;
 use crate::api::{Approval, FIELD_MANAGER, RUN_LABEL, Runbook, RunbookRun, RunbookRunStatus, RunbookStatus};
 
 /// What came of a write.
@@ -36,6 +37,28 @@ impl Performer {
             Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(Journalled::Stale),
             Err(error) => Err(error),
         }
+    }
+
+    /// Says on the run that the API server refuses what is to be written next: somebody else's policy, say, or a limit. What
+    /// is there stays, so that this much can be said.
+    ///
+    /// # Errors
+    /// [`CallError`] where not even that was written, as far as is known.
+    pub async fn say_refused(&self, run: &RunbookRun, refusal: &CallError) -> Result<(), CallError> {
+        let namespace = run.metadata.namespace.as_deref().unwrap_or_default();
+        let name = run.metadata.name.as_deref().unwrap_or_default();
+        let runs = Api::<RunbookRun>::namespaced(self.operator.clone(), namespace);
+        let phase = run.status.as_ref().map(|status| status.phase).unwrap_or_default();
+        let sentence = format!(
+            "the API server refuses what is to be written here next, and without it nothing is done: {}; mend what refuses it, \
+             or stop the run: kubectl annotate rbr -n {namespace} {name} abort=\"why\"",
+            cut(&refusal.message(), 700)
+        );
+        let patch = json!({
+            "metadata": {"resourceVersion": run.metadata.resource_version},
+            "status": {"phase": phase, "finished": false, "waitingOn": cut(&sentence, 1024)},
+        });
+        timely(runs.patch_status(name, &PatchParams::apply(FIELD_MANAGER), &Patch::Merge(patch))).await.map(drop)
     }
 
     /// A ballot of ratification and its run, live. None where one of them is gone.

@@ -33,7 +33,10 @@ impl Performer {
             Query::Brake => self.brake().await,
             // The deadline is for the wait behind others, too: whoever waits long would act on what was read long ago.
             Query::Guards => match tokio::time::timeout(DEADLINE, self.guard.proof()).await {
-                Ok(Ok(())) => self.guard.restored().map_or(Answer::Yes, Answer::YesSince),
+                Ok(Ok(())) => self
+                    .guard
+                    .since()
+                    .map_or(Answer::Yes, |since| Answer::InForce { since: since.at, seen_before: since.seen_before }),
                 Ok(Err(why)) => Answer::No(why),
                 Err(_) => Answer::No(CallError::Deadline.to_string()),
             },

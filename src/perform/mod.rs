@@ -97,6 +97,12 @@ impl CallError {
         }
     }
 
+    /// Whether the API server took the request, judged it and refused it: the same request would be refused again until
+    /// something is mended. Not so where it was busy, or where somebody else was first.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.code(), Some(400 | 403 | 413 | 422))
+    }
+
     /// What the API server said, without the values that it quotes, else what went wrong.
     pub fn message(&self) -> String {
         match self {

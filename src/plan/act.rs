@@ -38,7 +38,7 @@ impl Pass<'_> {
         if object.as_ref().is_ok_and(|object| token_of(object) == Some(planned.token.as_str())) {
             return self.found_done(act).map(Attempt::Decided);
         }
-        self.check_guards(step)?;
+        self.check_guards(act)?;
         self.check_brake(step)?;
         let object = match object {
             Ok(object) => object,
@@ -243,23 +243,6 @@ impl Pass<'_> {
         once && effect.is_ok_and(|effect| effect.before != effect.after)
     }
 
-    fn check_guards(&mut self, step: &Step) -> Flow<()> {
-        let why = match self.world.seen.answer(&Query::Guards) {
-            Some(Answer::Yes | Answer::YesSince(_)) => return Ok(()),
-            Some(Answer::No(why) | Answer::Unreadable(why) | Answer::Forbidden(why)) => why.clone(),
-            _ => "no answer".to_owned(),
-        };
-        let (progress, abort) = (self.progress(step), self.abort_command());
-        let text = format!("proof that the approval policies are in force: {why}; nothing is done until then");
-        self.say(
-            Phase::Waiting,
-            &progress,
-            &text,
-            vec!["kubectl get validatingadmissionpolicybindings | grep firstaid".to_owned(), abort],
-        );
-        Err(self.wait(RETRY))
-    }
-
     fn check_brake(&mut self, step: &Step) -> Flow<()> {
         let namespace = self.world.operator.namespace.clone();
         let text = match self.world.seen.answer(&Query::Brake) {
@@ -300,35 +283,42 @@ impl Pass<'_> {
     /// An outcome that reading could not settle: a person looks and says.
     fn ask_a_person(&mut self, act: &Act<'_>) -> Flow {
         let target = act.planned.target.display();
+        let used = "the word settle has been used on this run";
         // The word is given once and answers one question: it must not answer a second one that nobody has looked at.
-        let mut used =
-            self.draft.steps.values().any(|entry| entry.outcome.as_ref().is_some_and(|o| o.result == Result::Unknown));
-        if let Some(word) = self.annotation(SETTLE_ANNOTATION).filter(|_| !used).map(str::to_owned) {
+        let mut spent = self
+            .draft
+            .steps
+            .values()
+            .any(|entry| entry.outcome.as_ref().is_some_and(|o| o.result == Result::Unknown))
+            .then(|| used.to_owned());
+        if let Some(word) = self.annotation(SETTLE_ANNOTATION).filter(|_| spent.is_none()).map(str::to_owned) {
             let by = self.annotation(SETTLE_BY_ANNOTATION).unwrap_or("a person").to_owned();
             let (said, why) = word.split_once(char::is_whitespace).unwrap_or((word.as_str(), ""));
             let message =
                 format!("whether {target} was changed could not be read back; {by} said {said}: {}", why.trim());
+            spent = self.unjudged_word(act.intent_at.0)?;
             match said {
+                _ if spent.is_some() => {}
                 "done" => return Ok(self.write_outcome(act, Result::Unknown, &message, None, None)),
                 "not-done" => return self.not_done(act, &message),
                 // The API server refuses any other word; a wrong guess here would be a second act.
-                _ => used = true,
+                _ => spent = Some(used.to_owned()),
             }
         }
-        if used && self.annotation(ABORT_ANNOTATION).is_some() {
+        if spent.is_some() && self.annotation(ABORT_ANNOTATION).is_some() {
             let message = format!("whether {target} was changed could not be read back, and the run was stopped");
             self.write_outcome(act, Result::Unknown, &message, None, None);
             return self.settle(act, Verified::Unknown, &message, Vec::new());
         }
         let (progress, mut commands) = (self.progress(act.step), self.target_commands(act));
         let (namespace, name) = (self.namespace().to_owned(), self.name().to_owned());
-        let how = if used {
+        let how = if let Some(spent) = spent {
             commands.push(self.abort_command());
-            "the word settle has been used on this run, so look, then stop it"
+            format!("{spent}, so look, then stop it")
         } else {
             commands.push(format!("kubectl annotate rbr -n {namespace} {name} settle=\"done WHY\""));
             commands.push(format!("kubectl annotate rbr -n {namespace} {name} settle=\"not-done WHY\""));
-            "look, then settle it"
+            "look, then settle it".to_owned()
         };
         let text = format!(
             "a person: whether \"{}\" took place could not be read back from {target}; {how}",

@@ -1,5 +1,7 @@
 //! Ballots: what is asked, and what a marked one says.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::api::ObjectMeta;
@@ -221,19 +223,23 @@ pub(super) fn issue(run: &RunbookRun, key: &str, plan: &Plan, gate: &Gate, slot:
             voter: None,
         },
     );
-    let mut labels =
-        vec![(RUN_LABEL.to_owned(), name(run).to_owned()), (RUNBOOK_LABEL.to_owned(), run.spec.runbook.clone())];
+    let mut labels = labels(run);
     if plan.ballots.len() > 1 {
-        labels.push((LIVE_LABEL.to_owned(), LIVE_COMPARED.to_owned()));
+        labels.insert(LIVE_LABEL.to_owned(), LIVE_COMPARED.to_owned());
     }
-    ballot.metadata = ObjectMeta {
-        namespace: run.metadata.namespace.clone(),
-        labels: Some(labels.into_iter().collect()),
-        ..ballot.metadata
-    };
-    ballot.status =
-        Some(ApprovalStatus { state: BallotState::Open, changed_at: MicroTime(now), open_to_requester: false });
+    ballot.metadata = ObjectMeta { namespace: run.metadata.namespace.clone(), labels: Some(labels), ..ballot.metadata };
+    ballot.status = Some(open_since(now));
     ballot
+}
+
+/// The labels of every ballot of a run.
+pub(super) fn labels(run: &RunbookRun) -> BTreeMap<String, String> {
+    [(RUN_LABEL.to_owned(), name(run).to_owned()), (RUNBOOK_LABEL.to_owned(), run.spec.runbook.clone())].into()
+}
+
+/// As a ballot stands when it is issued.
+pub(super) fn open_since(now: Timestamp) -> ApprovalStatus {
+    ApprovalStatus { state: BallotState::Open, changed_at: MicroTime(now), open_to_requester: false }
 }
 
 /// What the list of ballots shows as the code. Where a plan has several effects the code is read under the whole plan.

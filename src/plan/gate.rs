@@ -153,14 +153,15 @@ impl Pass<'_> {
             };
         }
         let mut verdict = tally(self.run, plan, self.ballots.iter().copied());
-        let mut queries = vec![Query::Journal];
+        let mut queries = vec![Query::Journal, Query::Guards];
         if let Tally::Quorum(votes) = &verdict {
             // All in one go: nothing but these reads stands between the approval and the act.
-            queries.extend([Query::Brake, Query::Guards]);
+            queries.push(Query::Brake);
             queries.extend(self.access_queries(votes));
             queries.extend(self.looks_of(segment, plan));
         }
         self.require(&queries)?;
+        self.check_origin(act)?;
         self.housekeeping(index)?;
         self.ask_missing(&act.plan, plan, &gate)?;
         let expires = plan.expires_at.as_ref().map_or(self.world.now, |at| at.0);
@@ -175,7 +176,7 @@ impl Pass<'_> {
                 self.rule_out(act)?;
                 nobody = "it was approved, but could not be done before the ballots ran out,";
                 verdict = Tally::Waiting { have: 0, empty: 0, void: Vec::new() };
-            } else if let Some(why) = self.unguarded(plan, broken) {
+            } else if let Some(why) = self.unjudged_votes(plan, broken) {
                 self.rule_out(act)?;
                 return match broken {
                     true => Err(either(self.finish(Phase::Failed, "Unguarded", &why))),
@@ -229,19 +230,6 @@ impl Pass<'_> {
         let by = if by.is_empty() { "somebody" } else { by };
         let why = if why.is_empty() { "no reason given" } else { why };
         self.finish(Phase::Denied, "Denied", &format!("{by} said no: {why}"))
-    }
-
-    /// Why votes on a plan prove nothing: they may have been given while nobody judged them. Broken glass stays broken, so
-    /// what counts for that is the age of the run.
-    fn unguarded(&self, plan: &Plan, broken: bool) -> Option<String> {
-        let Some(Answer::YesSince(since)) = self.world.seen.answer(&Query::Guards) else { return None };
-        let created = self.run.metadata.creation_timestamp.as_ref().map_or(plan.planned_at.0, |at| at.0);
-        let old = if broken { created } else { plan.planned_at.0 } < *since;
-        let again = if broken { "; start another run" } else { "" };
-        let until = since.strftime("%H:%M:%SZ");
-        old.then(|| {
-            format!("the approval policies were not in force until {until}: what was said before proves nothing{again}")
-        })
     }
 
     /// From when on whoever asked may decide: counted from when the others could first see this very effect.

@@ -24,6 +24,7 @@ mod finish;
 mod floor;
 mod freeze;
 mod gate;
+mod guards;
 mod intent;
 mod journal;
 mod memory;
@@ -42,7 +43,7 @@ use jiff::{SignedDuration, Timestamp};
 pub use floor::Floor;
 pub use freeze::{Frozen, Unfit};
 pub use memory::{Memory, Reply, Sent};
-pub use ratify::ratified;
+pub use ratify::{Ratification, ratified};
 pub use record::{hash_of, hash_of_json, mark as mark_note};
 pub use rehearse::{Rehearsal, rehearse};
 

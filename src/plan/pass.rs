@@ -7,7 +7,7 @@ use super::act::Attempt;
 use super::freeze::{Frozen, freeze};
 use super::intent::Act;
 use super::journal::{self, Segment, StepState};
-use super::{Decision, GATE_LOOK, World, ballot, expression};
+use super::{Decision, GATE_LOOK, World, ballot, expression, guards};
 use crate::action::{self, Answer, Obstacle, Query};
 use crate::api::approval::BallotKind;
 use crate::api::condition::cut;
@@ -45,6 +45,15 @@ fn deciding(ballots: &[Approval]) -> Vec<&Approval> {
     ballots.iter().filter(|ballot| ballot.spec.request.kind == BallotKind::Decide).collect()
 }
 
+/// Who stopped the run, when in its course, and why, in a sentence; none where nobody has.
+fn stopped(run: &RunbookRun, when: &str) -> Option<String> {
+    let said = |key: &str| run.metadata.annotations.as_ref()?.get(key).map(|v| v.trim());
+    let why = said(ABORT_ANNOTATION)?;
+    let by = said(crate::api::ABORT_BY_ANNOTATION).map(|by| format!(" by {by}")).unwrap_or_default();
+    let when = if when.is_empty() { String::new() } else { format!(" {when}") };
+    Some(format!("stopped{by}{when}: {why}"))
+}
+
 /// A decision, or one that came early.
 pub(super) type Flow<T = Decision> = Result<T, Decision>;
 
@@ -68,9 +77,25 @@ impl<'a> Pass<'a> {
     }
 
     fn take_up(run: &'a RunbookRun, ballots: &'a [Approval], world: &'a World) -> Flow<Self> {
+        let mut draft = run.status.clone().unwrap_or_default();
+        draft.started_at = draft.started_at.or(Some(MicroTime(world.now)));
+        draft.observed_generation = run.metadata.generation;
+        if let Some(sentence) = stopped(run, "") {
+            super::finish::close(&mut draft, run, Phase::Aborted, "Aborted", &sentence, world.now);
+            return Err(Decision::Write(Box::new(draft)));
+        }
         let query = Query::Runbook(run.spec.runbook.clone());
+        let missing = world.seen.missing(&[query.clone(), Query::Guards]);
+        if !missing.is_empty() {
+            return Err(Decision::Look(missing));
+        }
+        if let Some((waiting_on, command)) = guards::unproven(world) {
+            return Err(Self::wait_to_take_up(run, world, &waiting_on, vec![command]));
+        }
         let frozen = match world.seen.answer(&query) {
-            None => return Err(Decision::Look(vec![query])),
+            Some(Answer::Object(_)) if let Some(sentence) = guards::unjudged_run(run, world) => {
+                Err(("Unguarded", sentence))
+            }
             Some(Answer::Object(_)) if !is_user_name(ballot::requester(run)) => Err((
                 "Unfit",
                 "the name of whoever asked for the run holds characters that are not seen; start it as another user"
@@ -88,12 +113,16 @@ impl<'a> Pass<'a> {
                 ),
             )),
             Some(other) => {
-                return Err(Self::cannot_take_up(run, world, &action::obstacle(other, "read the runbook").to_string()));
+                let why = action::obstacle(other, "read the runbook");
+                return Err(Self::wait_to_take_up(
+                    run,
+                    world,
+                    &format!("{TROUBLE}{why}; it is tried again"),
+                    Vec::new(),
+                ));
             }
+            None => return Err(Decision::Look(vec![query])),
         };
-        let mut draft = run.status.clone().unwrap_or_default();
-        draft.started_at = draft.started_at.or(Some(MicroTime(world.now)));
-        draft.observed_generation = run.metadata.generation;
         match frozen {
             Ok(frozen) => {
                 draft.frozen = serde_json::to_value(&frozen).ok();
@@ -106,10 +135,11 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// The runbook cannot be read: people are told, and it is tried again.
-    fn cannot_take_up(run: &RunbookRun, world: &World, why: &str) -> Decision {
+    /// Something is in the way of taking it up: people are told, and it is tried again.
+    fn wait_to_take_up(run: &RunbookRun, world: &World, waiting_on: &str, next_commands: Vec<String>) -> Decision {
         let mut draft = run.status.clone().unwrap_or_default();
-        draft.waiting_on = cut(&format!("{TROUBLE}{why}; it is tried again"), 1024);
+        draft.waiting_on = cut(waiting_on, 1024);
+        draft.next_commands = next_commands;
         if says_nothing_new(run.status.as_ref(), &draft) {
             Decision::Wait { until: Some(world.now + super::RETRY), holding: None }
         } else {
@@ -222,8 +252,6 @@ impl<'a> Pass<'a> {
 
     /// Stops: no new act; what has been sent is read back and settled.
     fn abort(&mut self, segments: &[Segment<'_>]) -> Flow {
-        let why = self.annotation(ABORT_ANNOTATION).unwrap_or_default().to_owned();
-        let by = self.annotation(crate::api::ABORT_BY_ANNOTATION).map(|by| format!(" by {by}")).unwrap_or_default();
         let draft = self.draft.clone();
         // Until the step in hand has been met; no later one can have been begun.
         let mut before_the_step_in_hand = true;
@@ -259,8 +287,9 @@ impl<'a> Pass<'a> {
                 StepState::Settled { .. } => {}
             }
         }
-        let when = if untouched { "" } else { " after the last step" };
-        self.finish(Phase::Aborted, "Aborted", &format!("stopped{by}{when}: {why}"))
+        let when = if untouched { "" } else { "after the last step" };
+        let sentence = stopped(self.run, when).unwrap_or_default();
+        self.finish(Phase::Aborted, "Aborted", &sentence)
     }
 
     /// What a person has said on the run.

@@ -89,21 +89,87 @@ impl Pass<'_> {
     }
 }
 
-/// What a marked ballot of ratification makes of its run; none where it says nothing new.
-pub fn ratified(run: &RunbookRun, ballot: &Approval, now: Timestamp) -> Option<RunbookRunStatus> {
-    let status = run.status.as_ref()?;
-    let named = ballot.metadata.name.as_ref() == Some(&status.ratification);
-    if !named || ballot.spec.request.kind != BallotKind::Ratify || !ballot::is_of(ballot, run) {
-        return None;
+/// What a marked ballot of ratification makes of its run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ratification {
+    /// Somebody ratified or disowned it: the run says so.
+    Noted(Box<RunbookRunStatus>),
+    /// What is on the ballot proves nothing, and a mark stays: the run asks again, on another ballot.
+    Anew {
+        /// The other ballot, to be issued first.
+        ballot: Box<Approval>,
+        /// The run, which names it.
+        status: Box<RunbookRunStatus>,
+    },
+    /// The run asks on another ballot by now.
+    Replaced,
+    /// The run has noted what somebody said.
+    Closed,
+    /// Nothing: nobody has said anything, or it is of another run.
+    Nothing,
+}
+
+/// What a marked ballot of ratification makes of its run. `guards_since`: since when the approval policies are as they are;
+/// who marked an older ballot may have been judged by nobody.
+pub fn ratified(run: &RunbookRun, ballot: &Approval, guards_since: Option<Timestamp>, now: Timestamp) -> Ratification {
+    let Some(status) = &run.status else { return Ratification::Nothing };
+    if ballot.spec.request.kind != BallotKind::Ratify || !ballot::is_of(ballot, run) || status.ratification.is_empty() {
+        return Ratification::Nothing;
+    }
+    if ballot.metadata.name.as_ref() != Some(&status.ratification) {
+        return Ratification::Replaced;
+    }
+    if is_decided(status) {
+        return Ratification::Closed;
     }
     let (holds, reason, message) = match ballot::read(ballot) {
+        Mark::Empty => return Ratification::Nothing,
+        Mark::Void(why) => return ask_anew(run, status, ballot, &why, now),
+        Mark::Approve(_) | Mark::Deny { .. } if is_older(ballot, guards_since) => {
+            let why = "the approval policies were changed or put back after it was issued";
+            return ask_anew(run, status, ballot, why, now);
+        }
         Mark::Approve(vote) => (true, "Ratified", format!("{} ratified it as {}: {}", vote.by, vote.role, vote.why)),
         Mark::Deny { by, why } => (false, "Disowned", format!("{by} disowned it: {why}")),
-        Mark::Empty | Mark::Void(_) => return None,
     };
     let mut status = status.clone();
     let ballot = status.ratification.clone();
     status.next_commands.retain(|command| !command.contains(&ballot));
     condition::set(&mut status.conditions, kind::RATIFIED, holds, reason, &message, run.metadata.generation, now);
-    (Some(&status) != run.status.as_ref()).then_some(status)
+    Ratification::Noted(Box::new(status))
+}
+
+/// Whether somebody else has said what they think of it.
+fn is_decided(status: &RunbookRunStatus) -> bool {
+    let said =
+        |c: &condition::Condition| c.kind == kind::RATIFIED && matches!(c.reason.as_str(), "Ratified" | "Disowned");
+    status.conditions.iter().any(said)
+}
+
+fn is_older(ballot: &Approval, than: Option<Timestamp>) -> bool {
+    ballot.metadata.creation_timestamp.as_ref().zip(than).is_some_and(|(created, than)| created.0 <= than)
+}
+
+fn ask_anew(run: &RunbookRun, status: &RunbookRunStatus, old: &Approval, why: &str, now: Timestamp) -> Ratification {
+    let first = ballot::ratification_name(run);
+    let number = status.ratification.strip_prefix(&first).and_then(|rest| rest.strip_prefix('-')?.parse::<u32>().ok());
+    let name = format!("{first}-{}", number.unwrap_or(1).saturating_add(1));
+    let mut ballot = Approval::new(&name, old.spec.clone());
+    ballot.spec.voter = None;
+    ballot.spec.request.issued_at = MicroTime(now);
+    let labels = ballot::labels(run).into_iter().chain([(LIVE_LABEL.to_owned(), LIVE_RATIFIES.to_owned())]);
+    ballot.metadata.namespace.clone_from(&run.metadata.namespace);
+    ballot.metadata.labels = Some(labels.collect());
+    ballot.status = Some(ballot::open_since(now));
+    let mut status = status.clone();
+    let replace = |text: &str| text.replace(&status.ratification, &name);
+    let next_commands = status.next_commands.iter().map(|command| replace(command)).collect();
+    let asked = status.conditions.iter().find(|c| c.kind == kind::RATIFIED);
+    let message = asked.map(|c| replace(&c.message)).unwrap_or_default();
+    let reason = asked.map(|c| c.reason.clone()).unwrap_or_else(|| "Unknown".to_owned());
+    let message = format!("{message}; what is on the ballot before it proves nothing: {why}");
+    status.next_commands = next_commands;
+    condition::set(&mut status.conditions, kind::RATIFIED, false, &reason, &message, run.metadata.generation, now);
+    status.ratification = name;
+    Ratification::Anew { ballot: Box::new(ballot), status: Box::new(status) }
 }

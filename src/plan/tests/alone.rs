@@ -1,6 +1,7 @@
 //! Who may approve beside a second person: the requester alone at night, whoever breaks the glass; and what comes after.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -10,7 +11,7 @@ use crate::api::condition::kind;
 use crate::api::run::Phase;
 use crate::api::vote::DecidedAs;
 use crate::api::{LIVE_LABEL, LIVE_RATIFIES, Person};
-use crate::plan;
+use crate::plan::{self, Ratification};
 
 /// A run that waits at a gate with these fields more.
 fn waiting(more: Value) -> Cluster {
@@ -29,10 +30,61 @@ fn ratified(c: &Cluster) -> Option<(&str, &str)> {
 fn ratify(c: &mut Cluster, by: &str, key: &str, value: &str) -> bool {
     let ballot = c.status().ratification.clone();
     c.mark(&ballot, by, key, value);
-    let Some(status) = plan::ratified(&c.run, &c.ballots[&ballot], c.now) else { return false };
-    c.run.status = Some(status);
-    assert_eq!(plan::ratified(&c.run, &c.ballots[&ballot], c.now), None, "it says nothing new");
+    let Ratification::Noted(status) = plan::ratified(&c.run, &c.ballots[&ballot], None, c.now) else { return false };
+    c.run.status = Some(*status);
+    let again = plan::ratified(&c.run, &c.ballots[&ballot], None, c.now);
+    assert_eq!(again, Ratification::Closed, "it says nothing new");
     true
+}
+
+/// Decided alone and done; the name of the ballot on which it is to be ratified.
+fn to_be_ratified() -> (Cluster, String) {
+    let mut c = waiting(json!({"aloneAfter": "2m"}));
+    c.now += SignedDuration::from_secs(121);
+    c.pass();
+    c.mark("shed-1-1", "alice", "approve", "CODE nobody answers");
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
+    let ballot = c.status().ratification.clone();
+    (c, ballot)
+}
+
+/// The run asks on another ballot, which is empty and can be marked.
+fn asked_anew(c: &mut Cluster, ballot: &str, guards_since: Option<Timestamp>) -> String {
+    let anew = plan::ratified(&c.run, &c.ballots[ballot], guards_since, c.now);
+    let Ratification::Anew { ballot: another, status } = anew else { panic!("{anew:?}") };
+    let name = another.metadata.name.clone().unwrap();
+    assert_eq!((&status.ratification, another.metadata.annotations.as_ref()), (&name, None));
+    assert!(status.next_commands.iter().any(|command| command.ends_with(&name)), "{:?}", status.next_commands);
+    c.run.status = Some(*status);
+    c.ballots.insert(name.clone(), *another);
+    assert_eq!(plan::ratified(&c.run, &c.ballots[ballot], guards_since, c.now), Ratification::Replaced);
+    name
+}
+
+#[test]
+fn a_mark_that_proves_nothing_is_followed_by_another_ballot() {
+    let (mut c, ballot) = to_be_ratified();
+    // As it could be written while the policies were away: by whoever decided, who cannot ratify.
+    c.mark(&ballot, "alice", "approve", "CODE my own deed");
+    let second = asked_anew(&mut c, &ballot, None);
+    assert_eq!(second, format!("{ballot}-2"));
+    c.mark(&second, "alice", "approve", "CODE my own deed");
+    let third = asked_anew(&mut c, &second, None);
+    assert_eq!(third, format!("{ballot}-3"));
+    assert_eq!(ratified(&c), Some(("False", "Alone")));
+    assert!(ratify(&mut c, "carol", "approve", "CODE it was right"));
+    assert_eq!(ratified(&c), Some(("True", "Ratified")));
+}
+
+#[test]
+fn a_mark_that_may_have_been_judged_by_nobody_is_followed_by_another_ballot() {
+    let (mut c, ballot) = to_be_ratified();
+    c.ballots.get_mut(&ballot).unwrap().metadata.creation_timestamp = Some(Time(c.now));
+    c.mark(&ballot, "carol", "approve", "CODE it was right");
+    let since = c.now;
+    let second = asked_anew(&mut c, &ballot, Some(since));
+    c.ballots.get_mut(&second).unwrap().metadata.creation_timestamp = Some(Time(c.now + SignedDuration::from_secs(1)));
+    assert!(ratify(&mut c, "carol", "approve", "CODE it was right"));
 }
 
 #[test]

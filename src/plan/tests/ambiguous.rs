@@ -120,6 +120,32 @@ fn a_person_says_that_it_was_not_done_and_it_is_approved_and_tried_again() {
 }
 
 #[test]
+fn a_word_that_may_have_been_judged_by_nobody_settles_nothing() {
+    let mut c = asked();
+    c.annotate("settle", "not-done I looked");
+    c.guards = Answer::InForce { since: c.now, seen_before: None };
+    c.seconds_later(60);
+    assert_eq!((c.phase(), c.sent), (Phase::NeedsHuman, 1));
+    let said = "what settle says may have been judged by nobody, so look, then stop it";
+    assert!(c.waiting_on().ends_with(said), "{}", c.waiting_on());
+    c.annotate("abort", "give up");
+    assert_eq!(c.until_the_end(), Phase::Aborted);
+    assert_eq!(c.record_of("out").spec.result, Result::Unknown);
+}
+
+#[test]
+fn a_word_that_is_heard_while_the_guards_are_away_counts_when_they_are_back_as_they_were() {
+    let mut c = asked();
+    c.guards = Answer::Unreadable("slow".to_owned());
+    c.annotate("settle", "done I saw it");
+    c.seconds_later(60);
+    assert_eq!(c.phase(), Phase::NeedsHuman);
+    c.somebody_scales("checkout", 10);
+    c.guards = Answer::Yes;
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
+}
+
+#[test]
 fn any_other_word_settles_nothing() {
     let mut c = asked();
     c.annotate("settle", "dunno really");

@@ -121,7 +121,7 @@ impl Cluster {
     /// A run of these steps, which alice asked for.
     pub fn new(gates: Value, steps: Value) -> Self {
         let run = serde_json::from_value(json!({"apiVersion": "firstaid.dev/v1alpha1", "kind": "RunbookRun",
-            "metadata": {"name": "shed-1", "namespace": "shop", "uid": "run-uid", "generation": 1},
+            "metadata": {"name": "shed-1", "namespace": "shop", "uid": "run-uid", "generation": 1, "creationTimestamp": "2026-11-22T03:00:00Z"},
             "spec": {"runbook": "shed-load", "reason": "queue grows", "incident": "INC-7", "requestedBy": {"username": "alice"}}}));
         Self {
             now: time("03:00:00"),

@@ -264,15 +264,61 @@ fn a_vote_that_was_given_while_nobody_judged_it_proves_nothing() {
     c.pass();
     assert_eq!(c.sent, 0);
     c.now += SignedDuration::from_secs(30);
-    c.guards = Answer::YesSince(c.now);
+    c.guards = Answer::InForce { since: c.now, seen_before: None };
     c.pass();
     assert_eq!((c.sent, c.open_ballots()), (0, vec!["shed-1-2".to_owned()]));
     assert_eq!(
         c.status().plans["0.2"].revised_because,
-        "the approval policies were not in force until 03:00:30Z: what was said before proves nothing"
+        "the approval policies were changed or put back at 2026-11-22 03:00:30Z: what was said before proves nothing"
     );
+    c.now += SignedDuration::from_secs(1);
+    c.pass();
     c.approve();
     assert_eq!(c.until_the_end(), Phase::Succeeded);
+}
+
+/// What a run does that was made at three o'clock, where the guards were put back at that time plus so many seconds, and
+/// were last seen before that plus so many.
+#[rstest]
+#[case::made_before_anybody_looked_away(30, Some(20), None)]
+#[case::made_in_the_gap(5, Some(-2), Some("made then: nobody has judged who asked for it; make it again"))]
+#[case::made_in_the_second_in_which_the_gap_began(5, Some(0), Some("make it again"))]
+#[case::made_after_the_gap(-1, Some(-20), None)]
+#[case::of_what_was_before_this_process_nothing_is_known(30, None, None)]
+fn a_run_that_was_made_while_nobody_judged_it_does_nothing(
+    #[case] since: i64,
+    #[case] seen_before: Option<i64>,
+    #[case] failed: Option<&str>,
+) {
+    let mut c = waiting();
+    let at = |second| c.now + SignedDuration::from_secs(second);
+    let guards = Answer::InForce { since: at(since), seen_before: seen_before.map(at) };
+    c.guards = guards;
+    c.pass();
+    match failed {
+        Some(words) => {
+            assert_eq!((c.phase(), c.sent), (Phase::Failed, 0));
+            assert!(c.message().ends_with(words), "{}", c.message());
+        }
+        None => assert_eq!(c.phase(), Phase::Waiting),
+    }
+}
+
+#[test]
+fn a_run_is_taken_up_only_if_somebody_judged_who_asked_for_it() {
+    let mut c = Cluster::gated();
+    c.guards = Answer::No("the policy is gone".to_owned());
+    c.pass();
+    assert_eq!((c.status().frozen.is_some(), c.phase()), (false, Phase::Planning));
+    assert!(c.waiting_on().starts_with("proof that the approval policies are in force: the policy is gone"));
+    let mut stopped = Cluster::gated();
+    stopped.guards = c.guards.clone();
+    stopped.annotate("abort", "wrong shop");
+    assert_eq!(stopped.until_the_end(), Phase::Aborted);
+    assert_eq!(stopped.message(), "stopped: wrong shop");
+    c.guards = Answer::InForce { since: c.now, seen_before: None };
+    assert_eq!((c.until_the_end(), c.sent), (Phase::Failed, 0));
+    assert!(c.message().ends_with("and this run was made before: nobody has judged who asked for it; make it again"));
 }
 
 #[test]
@@ -280,7 +326,7 @@ fn glass_that_was_broken_while_nobody_judged_it_opens_nothing() {
     let mut c = waiting();
     c.annotate("breakglass", "the database is down and nobody answers");
     c.annotate("breakglass-by", "carol");
-    c.guards = Answer::YesSince(c.now + SignedDuration::from_secs(1));
+    c.guards = Answer::InForce { since: c.now + SignedDuration::from_secs(1), seen_before: None };
     assert_eq!((c.until_the_end(), c.sent), (Phase::Failed, 0));
     assert!(c.message().ends_with("what was said before proves nothing; start another run"), "{}", c.message());
 }
