@@ -51,6 +51,10 @@ pub struct OperatorArgs {
     /// How long a proof that the policies are in force counts, in seconds. It is made anew in half of that.
     #[arg(long, env = "FIRSTAID_GUARD_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=60))]
     guard_seconds: u64,
+    /// How long policies that are new or were changed must be seen to stand before they count, in seconds: API servers read
+    /// them anew about once a second, and clocks differ.
+    #[arg(long, env = "FIRSTAID_GUARD_SETTLE_SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=60))]
+    guard_settle_seconds: u64,
     /// The cluster's name, as records say it.
     #[arg(long, env = "FIRSTAID_CLUSTER_NAME", default_value = "")]
     cluster_name: String,
@@ -168,10 +172,11 @@ async fn prepare(args: &OperatorArgs, watching: &Client, config: Config, metrics
         stamps,
         floors: args.floors.0.clone(),
     };
-    // Where the operator has rights in some namespaces only, it proves its guards in one of them.
-    let everywhere = vec![args.operator_namespace.clone()];
-    let trying_in = if args.namespaces.is_empty() { everywhere } else { args.namespaces.clone() };
-    let guarding = Guarding { values: args.values(), trying_in, good_for: Duration::from_secs(args.guard_seconds) };
+    let guarding = Guarding {
+        values: args.values(),
+        good_for: Duration::from_secs(args.guard_seconds),
+        settle: Duration::from_secs(args.guard_settle_seconds),
+    };
     let performer = Performer::new(config, guarding).context("making a client that does not retry")?;
     Ok(Context { performer, recall: Recall::default(), operator, metrics })
 }
@@ -198,6 +203,9 @@ async fn lease(args: &OperatorArgs, client: Client) -> anyhow::Result<futures::f
     .boxed())
 }
 
+/// Between two looks at guards that are not in force.
+const MISSING: Duration = Duration::from_secs(2);
+
 /// Proves the guards at the start and again before each proof grows old, and says how they stand: without them the
 /// operator does nothing, so it is not ready.
 async fn keep_proving(
@@ -219,7 +227,8 @@ async fn keep_proving(
                 ),
                 _ => {}
             }
-            tokio::time::sleep(period).await;
+            // What is away is missed by people: it is looked at often until it is back.
+            tokio::time::sleep(if standing.is_ok() { period } else { period.min(MISSING) }).await;
         }
     };
     tokio::select! {

@@ -121,7 +121,7 @@ fn ballot() -> Approval {
 async fn every_write_of_ours_is_sent_once() {
     let busy = Busy::start();
     assert!(busy.config.default_retry, "this is kube's default, which the performer must not take over");
-    let performer = Performer::new(busy.config.clone(), Guarding::of_defaults("shop")).unwrap();
+    let performer = Performer::new(busy.config.clone(), Guarding::default()).unwrap();
 
     let reply = performer.act("shop", "firstaid", &effect()).await;
     assert!(matches!(&reply, Reply::Ambiguous(why) if why == "busy"), "{reply:?}");

@@ -21,7 +21,9 @@ use serde_json::{Map, Value};
 
 pub use effect::{Change, Effect, Fence, pointer_token};
 pub(crate) use observe::obstacle;
-pub use observe::{Answer, AutoscalerFacts, ObjectRef, Query, ScalePaths, Seen, is_object_name, token_of, version_of};
+pub use observe::{
+    Answer, AutoscalerFacts, Gap, ObjectRef, Query, ScalePaths, Seen, is_object_name, token_of, version_of,
+};
 pub use rights::{Right, rights};
 
 use crate::api::condition::cut;

@@ -1,6 +1,7 @@
 //! Questions to the world and their answers: the only way in which the pure core learns anything.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Effect, Obstacle, reason, refused};
@@ -118,14 +119,8 @@ pub enum Answer {
     ScalePaths(Option<ScalePaths>),
     /// To [`Query::Journal`] (always true), [`Query::Access`], [`Query::Guards`], [`Query::Holder`] and [`Query::DryRun`].
     Yes,
-    /// To [`Query::Guards`]: they are in force.
-    InForce {
-        /// Since then they are as they are now: somebody changed one, or put one back. What people said before that may
-        /// have been judged by nobody.
-        since: Timestamp,
-        /// When they were last seen to be in force before that; none where that was before this process began.
-        seen_before: Option<Timestamp>,
-    },
+    /// To [`Query::Guards`]: they are in force, and may have been away at these times, the newest last.
+    InForce(Vec<Gap>),
     /// The opposite, and why.
     No(String),
     /// To [`Query::Brake`]: none where it is off, else its reason.
@@ -134,6 +129,30 @@ pub enum Answer {
     Forbidden(String),
     /// It could not be read; a later try may succeed.
     Unreadable(String),
+}
+
+/// A time in which the approval policies may have been away, by the operator's clock: what people said then may have been
+/// judged by nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// When it began at the latest; none where nobody has seen what was before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
+    /// From then on they were in force again.
+    pub until: Timestamp,
+}
+
+impl Gap {
+    /// Whether it was then. The API server's times are whole seconds. In the last one they were in force: they count only
+    /// when they have been seen to stand for some seconds.
+    pub fn covers(self, at: Timestamp) -> bool {
+        self.from.is_none_or(|from| from.as_second() <= at.as_second()) && self.ends_after(at)
+    }
+
+    /// Whether it ended after that.
+    pub fn ends_after(self, at: Timestamp) -> bool {
+        at.as_second() < self.until.as_second()
+    }
 }
 
 /// What matters of a HorizontalPodAutoscaler.

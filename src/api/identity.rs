@@ -48,9 +48,9 @@ impl Person {
     }
 }
 
-/// Whether this can be a user name: at most 256 characters, none of which does anything to a terminal or is not seen.
+/// Whether this can be a user name: 1 to 256 characters, none of which does anything to a terminal or is not seen.
 pub fn is_user_name(text: &str) -> bool {
-    text.chars().count() <= 256 && !text.chars().any(super::line::is_unsafe)
+    !text.is_empty() && text.chars().count() <= 256 && !text.chars().any(super::line::is_unsafe)
 }
 
 /// Whether the user name is a ServiceAccount's.

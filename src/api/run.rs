@@ -176,6 +176,10 @@ pub struct RunbookRunStatus {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 80))]
     pub ratification: String,
+    /// When a person was first asked to settle an outcome, with no answer there yet: an answer counts if the approval policies
+    /// have been in force since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<MicroTime>,
     /// Hash of the newest record of this run.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 80))]

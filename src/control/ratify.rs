@@ -64,7 +64,7 @@ async fn reconcile(ballot: Arc<Approval>, context: Arc<Context>) -> Result<Actio
     let Some((run, ballot)) = read.map_err(failed("reading a ratification"))? else {
         return Ok(Action::await_change());
     };
-    let (status, state) = match plan::ratified(&run, &ballot, guard.since().map(|since| since.at), perform::now()) {
+    let (status, state) = match plan::ratified(&run, &ballot, guard.gaps().last().copied(), perform::now()) {
         Ratification::Noted(status) => (Some(status), None),
         Ratification::Anew { ballot, status } => {
             context.performer.issue(&ballot).await.map_err(failed("issuing a ballot of ratification"))?;

@@ -23,7 +23,7 @@ const MOST_TURNS: usize = 256;
 const AT_ONCE: usize = 64;
 /// After an error: again soon, and never later than this.
 const AGAIN: Duration = Duration::from_secs(1);
-/// After the journal was refused.
+/// After something was refused that the run cannot do without.
 const REFUSED: Duration = Duration::from_secs(5);
 /// The run and the brake as they were longer ago than this are read once more before an act.
 const OLD: Duration = Duration::from_secs(1);
@@ -75,8 +75,13 @@ async fn reconcile(run: &RunbookRun, name: &RunName, context: &Context) -> Resul
         let decision = plan::next(&pass.run, &pass.ballots, &pass.world);
         let point = crash_point::name_of(&decision);
         crash_point::pass("before", point);
-        if let Some(next) = pass.carry_out(decision).await? {
-            return Ok(next);
+        match pass.carry_out(decision).await {
+            Ok(None) => {}
+            Ok(Some(next)) => return Ok(next),
+            Err(PassError::Call { doing, error }) if error.is_refusal() => {
+                return pass.say_refused(doing, &error).await;
+            }
+            Err(error) => return Err(error),
         }
         crash_point::pass("after", point);
     }
@@ -154,7 +159,6 @@ impl<'a> Pass<'a> {
                         self.world.seen.clear();
                         return self.look(vec![Query::Journal]).await;
                     }
-                    Err(error) if error.is_refusal() => return self.say_refused(&error).await.map(Some),
                     Err(error) => return Err(PassError::Call { doing: "writing the journal", error }),
                 }
             }
@@ -221,13 +225,13 @@ impl<'a> Pass<'a> {
         Ok(None)
     }
 
-    /// What is written next was refused, and will be until somebody mends something: people are told, and it is tried again.
-    async fn say_refused(&self, refusal: &CallError) -> Result<Next, PassError> {
-        tracing::warn!(run = %self.name.name, namespace = %self.name.namespace, %refusal, "the journal was refused");
-        self.context.metrics.error("journal");
-        match self.context.performer.say_refused(&self.run, refusal).await {
+    /// What is done next was refused, and will be until somebody mends something: people are told, and it is tried again.
+    async fn say_refused(&self, doing: &str, refusal: &CallError) -> Result<Next, PassError> {
+        tracing::warn!(run = %self.name.name, namespace = %self.name.namespace, doing, %refusal, "the API server refuses");
+        self.context.metrics.error("refused");
+        match self.context.performer.say_refused(&self.run, doing, refusal).await {
             Ok(()) => Ok(Next::After(REFUSED)),
-            Err(error) => Err(PassError::Call { doing: "saying that the journal was refused", error }),
+            Err(error) => Err(PassError::Call { doing: "saying that something was refused", error }),
         }
     }
 

@@ -39,19 +39,19 @@ impl Performer {
         }
     }
 
-    /// Says on the run that the API server refuses what is to be written next: somebody else's policy, say, or a limit. What
-    /// is there stays, so that this much can be said.
+    /// Says on the run that the API server refuses what is done next: by somebody else's policy, say, or a quota. Nothing else
+    /// of it is changed, so that this much can be said.
     ///
     /// # Errors
     /// [`CallError`] where not even that was written, as far as is known.
-    pub async fn say_refused(&self, run: &RunbookRun, refusal: &CallError) -> Result<(), CallError> {
+    pub async fn say_refused(&self, run: &RunbookRun, doing: &str, refusal: &CallError) -> Result<(), CallError> {
         let namespace = run.metadata.namespace.as_deref().unwrap_or_default();
         let name = run.metadata.name.as_deref().unwrap_or_default();
         let runs = Api::<RunbookRun>::namespaced(self.operator.clone(), namespace);
         let phase = run.status.as_ref().map(|status| status.phase).unwrap_or_default();
         let sentence = format!(
-            "the API server refuses what is to be written here next, and without it nothing is done: {}; mend what refuses it, \
-             or stop the run: kubectl annotate rbr -n {namespace} {name} abort=\"why\"",
+            "the API server refuses {doing}: {}; nothing is done until that is mended; to stop the run: \
+             kubectl annotate rbr -n {namespace} {name} abort=\"WHY\"",
             cut(&refusal.message(), 700)
         );
         let patch = json!({

@@ -33,10 +33,7 @@ impl Performer {
             Query::Brake => self.brake().await,
             // The deadline is for the wait behind others, too: whoever waits long would act on what was read long ago.
             Query::Guards => match tokio::time::timeout(DEADLINE, self.guard.proof()).await {
-                Ok(Ok(())) => self
-                    .guard
-                    .since()
-                    .map_or(Answer::Yes, |since| Answer::InForce { since: since.at, seen_before: since.seen_before }),
+                Ok(Ok(())) => Answer::InForce(self.guard.gaps()),
                 Ok(Err(why)) => Answer::No(why),
                 Err(_) => Answer::No(CallError::Deadline.to_string()),
             },

@@ -1,5 +1,6 @@
 //! Acting: the last live look, and the one conditional write.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use serde_json::Value;
 
 use super::intent::Act;
@@ -20,6 +21,9 @@ enum Certainty {
     Unclear,
 }
 
+/// Why a person is asked, mostly.
+const NOT_READ_BACK: &str = "could not be read back";
+
 impl Pass<'_> {
     /// Sends the act, unless something is in its way. The order of the questions is the order of their weight.
     pub fn send(&mut self, act: &Act<'_>) -> Flow<Attempt> {
@@ -36,7 +40,14 @@ impl Pass<'_> {
         // What has been done is read back and journalled, whatever keeps us from doing more.
         let object = self.target(act).cloned();
         if object.as_ref().is_ok_and(|object| token_of(object) == Some(planned.token.as_str())) {
-            return self.found_done(act).map(Attempt::Decided);
+            // Whoever may write the target may write a token, which everybody can read in the plan.
+            let decision = if self.nothing_sent(act) {
+                let why = "is not known (its token is there, but this operator has not sent it: another one has, or somebody wrote it)";
+                self.ask_a_person(act, why)
+            } else {
+                self.found_done(act)
+            };
+            return decision.map(Attempt::Decided);
         }
         self.check_guards(act)?;
         self.check_brake(step)?;
@@ -45,14 +56,17 @@ impl Pass<'_> {
             Err(obstacle) => {
                 let (reason, sentence) = self.surmount(step, obstacle)?;
                 self.rule_out_late_copies(act, &sentence)?;
-                let decision =
-                    if self.nothing_sent(act) { self.refuse(act, reason, &sentence) } else { self.ask_a_person(act) };
+                let decision = if self.nothing_sent(act) {
+                    self.refuse(act, reason, &sentence)
+                } else {
+                    self.ask_a_person(act, NOT_READ_BACK)
+                };
                 return decision.map(Attempt::Decided);
             }
         };
         self.check_another_of_us(step, &object)?;
         if self.certainty(act, &object) == Certainty::Unclear {
-            return self.ask_a_person(act).map(Attempt::Decided);
+            return self.ask_a_person(act, NOT_READ_BACK).map(Attempt::Decided);
         }
         self.check_holder(step, token_of(&object))?;
         let context = self.context(act.intent_at.0);
@@ -184,7 +198,7 @@ impl Pass<'_> {
                 true
             }
         };
-        if unclear { Err(either(self.ask_a_person(act))) } else { Ok(()) }
+        if unclear { Err(either(self.ask_a_person(act, NOT_READ_BACK))) } else { Ok(()) }
     }
 
     /// Whether this process knows that nothing was ever sent for this intent, by anybody, that may still arrive.
@@ -280,8 +294,8 @@ impl Pass<'_> {
         Err(self.wait(RETRY))
     }
 
-    /// An outcome that reading could not settle: a person looks and says.
-    fn ask_a_person(&mut self, act: &Act<'_>) -> Flow {
+    /// An outcome that reading could not settle, and why: a person looks and says.
+    fn ask_a_person(&mut self, act: &Act<'_>, doubt: &str) -> Flow {
         let target = act.planned.target.display();
         let used = "the word settle has been used on this run";
         // The word is given once and answers one question: it must not answer a second one that nobody has looked at.
@@ -296,7 +310,8 @@ impl Pass<'_> {
             let (said, why) = word.split_once(char::is_whitespace).unwrap_or((word.as_str(), ""));
             let message =
                 format!("whether {target} was changed could not be read back; {by} said {said}: {}", why.trim());
-            spent = self.unjudged_word(act.intent_at.0)?;
+            let asked = self.draft.asked_at.as_ref().map(|at| at.0);
+            spent = self.unjudged_word(act, asked)?;
             match said {
                 _ if spent.is_some() => {}
                 "done" => return Ok(self.write_outcome(act, Result::Unknown, &message, None, None)),
@@ -310,6 +325,12 @@ impl Pass<'_> {
             self.write_outcome(act, Result::Unknown, &message, None, None);
             return self.settle(act, Verified::Unknown, &message, Vec::new());
         }
+        if self.annotation(SETTLE_ANNOTATION).is_none() {
+            self.require(&[Query::Guards])?;
+            if self.is_to_be_asked_anew(self.draft.asked_at.as_ref().map(|at| at.0)) {
+                self.draft.asked_at = Some(MicroTime(self.world.now));
+            }
+        }
         let (progress, mut commands) = (self.progress(act.step), self.target_commands(act));
         let (namespace, name) = (self.namespace().to_owned(), self.name().to_owned());
         let how = if let Some(spent) = spent {
@@ -320,10 +341,8 @@ impl Pass<'_> {
             commands.push(format!("kubectl annotate rbr -n {namespace} {name} settle=\"not-done WHY\""));
             "look, then settle it".to_owned()
         };
-        let text = format!(
-            "a person: whether \"{}\" took place could not be read back from {target}; {how}",
-            act.planned.summary
-        );
+        let summary = &act.planned.summary;
+        let text = format!("a person: whether \"{summary}\" took place {doubt}; {how}");
         self.say(Phase::NeedsHuman, &progress, &text, commands);
         Ok(self.wait(GATE_LOOK))
     }

@@ -233,12 +233,12 @@ pub(super) fn issue(run: &RunbookRun, key: &str, plan: &Plan, gate: &Gate, slot:
 }
 
 /// The labels of every ballot of a run.
-pub(super) fn labels(run: &RunbookRun) -> BTreeMap<String, String> {
+fn labels(run: &RunbookRun) -> BTreeMap<String, String> {
     [(RUN_LABEL.to_owned(), name(run).to_owned()), (RUNBOOK_LABEL.to_owned(), run.spec.runbook.clone())].into()
 }
 
 /// As a ballot stands when it is issued.
-pub(super) fn open_since(now: Timestamp) -> ApprovalStatus {
+fn open_since(now: Timestamp) -> ApprovalStatus {
     ApprovalStatus { state: BallotState::Open, changed_at: MicroTime(now), open_to_requester: false }
 }
 

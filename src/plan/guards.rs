@@ -5,48 +5,44 @@ use jiff::Timestamp;
 
 use super::intent::Act;
 use super::pass::{Flow, Pass, either};
-use super::{RETRY, World};
-use crate::action::{Answer, Query};
+use super::{RETRY, World, journal};
+use crate::action::{Answer, Gap, Query};
 use crate::api::run::{Phase, Plan};
 use crate::api::{RunbookRun, Step};
 
 /// How the approval policies stand, as far as this pass has asked.
-enum Guards {
-    /// In force; with what is known of since when.
-    InForce(Option<Since>),
+enum Guards<'a> {
+    /// In force; with the times in which they may have been away, the newest last.
+    InForce(&'a [Gap]),
     /// Not proven to be, and why.
     Unproven(String),
 }
 
-/// Since when they are as they are.
-#[derive(Clone, Copy)]
-struct Since {
-    at: Timestamp,
-    seen_before: Option<Timestamp>,
-}
-
-impl Since {
-    /// In a sentence, for what was said before.
-    fn sentence(self) -> String {
-        format!("the approval policies were changed or put back at {}", self.at.strftime("%Y-%m-%d %H:%M:%SZ"))
-    }
-}
-
-fn guards(world: &World) -> Guards {
+fn guards(world: &World) -> Guards<'_> {
     match world.seen.answer(&Query::Guards) {
-        Some(Answer::Yes) => Guards::InForce(None),
-        Some(Answer::InForce { since, seen_before }) => {
-            Guards::InForce(Some(Since { at: *since, seen_before: *seen_before }))
-        }
+        Some(Answer::Yes) => Guards::InForce(&[]),
+        Some(Answer::InForce(gaps)) => Guards::InForce(gaps),
         Some(Answer::No(why) | Answer::Unreadable(why) | Answer::Forbidden(why)) => Guards::Unproven(why.clone()),
         _ => Guards::Unproven("no answer".to_owned()),
     }
 }
 
-fn since(world: &World) -> Option<Since> {
+fn gaps(world: &World) -> &[Gap] {
     match guards(world) {
-        Guards::InForce(since) => since,
-        Guards::Unproven(_) => None,
+        Guards::InForce(gaps) => gaps,
+        Guards::Unproven(_) => &[],
+    }
+}
+
+/// When it was, in a sentence.
+fn sentence(gap: &Gap) -> String {
+    let until = gap.until.strftime("%Y-%m-%dT%H:%M:%SZ");
+    match gap.from {
+        Some(from) => format!(
+            "the approval policies were not in force for certain between {} and {until}",
+            from.strftime("%Y-%m-%dT%H:%M:%SZ")
+        ),
+        None => format!("the approval policies were not in force for certain until {until}"),
     }
 }
 
@@ -56,13 +52,11 @@ fn waiting_for(why: &str) -> (String, String) {
     (text, "kubectl get validatingadmissionpolicybindings | grep firstaid".to_owned())
 }
 
-/// Why a run cannot be taken up: nobody may have judged who asked for it. To be asked when it is seen for the first time,
-/// which without an outage is at once.
+/// Why nothing is done for a run: nobody may have judged who asked for it, nor what its journal was at the start.
 pub(super) fn unjudged_run(run: &RunbookRun, world: &World) -> Option<String> {
-    let (since, created) = (since(world)?, run.metadata.creation_timestamp.as_ref()?.0);
-    (created <= since.at).then(|| {
-        format!("{}, and this run was made before: nobody has judged who asked for it; make it again", since.sentence())
-    })
+    let created = run.metadata.creation_timestamp.as_ref()?.0;
+    let gap = gaps(world).iter().find(|gap| gap.covers(created))?;
+    Some(format!("{}, when this run was made: who asked for it is not known; make it again", sentence(gap)))
 }
 
 /// What a run waits for before it is taken up, with a command; none where the guards are in force.
@@ -89,32 +83,25 @@ impl Pass<'_> {
         self.say(Phase::Waiting, &progress, &text, vec![command, abort]);
     }
 
-    /// A run that was made between two looks at the guards of which they were otherwise: it was taken up before anybody knew.
+    /// Ends a run that was made while the guards were away, and was taken up before anybody knew. What it has done is undone
+    /// all the same, where its runbook says so.
     pub(super) fn check_origin(&mut self, act: &Act<'_>) -> Flow<()> {
-        let Some(Since { at, seen_before: Some(before) }) = since(self.world) else { return Ok(()) };
-        let Some(created) = self.run.metadata.creation_timestamp.as_ref().map(|at| at.0) else { return Ok(()) };
-        // The API server's clock counts whole seconds.
-        if created.as_second() < before.as_second() || created > at {
+        if journal::undone(&act.planned.step).is_some() {
             return Ok(());
         }
+        let Some(why) = unjudged_run(self.run, self.world) else { return Ok(()) };
         self.rule_out(act)?;
-        let sentence = format!(
-            "the approval policies were not in force all the time between {} and {}, and this run was made then: nobody has \
-             judged who asked for it; make it again",
-            before.strftime("%Y-%m-%d %H:%M:%SZ"),
-            at.strftime("%H:%M:%SZ")
-        );
-        Err(either(self.finish(Phase::Failed, "Unguarded", &sentence)))
+        Err(either(self.finish(Phase::Failed, "Unguarded", &why)))
     }
 
     /// Why votes on a plan prove nothing: they may have been given while nobody judged them. Broken glass stays broken, so
     /// what counts for that is the age of the run.
     pub(super) fn unjudged_votes(&self, plan: &Plan, broken: bool) -> Option<String> {
-        let since = since(self.world)?;
+        let newest = gaps(self.world).last()?;
         let created = self.run.metadata.creation_timestamp.as_ref().map_or(plan.planned_at.0, |at| at.0);
-        let old = if broken { created } else { self.asked_at(plan) } <= since.at;
+        let old = newest.ends_after(if broken { created } else { self.asked_at(plan) });
         let again = if broken { "; start another run" } else { "" };
-        old.then(|| format!("{}: what was said before proves nothing{again}", since.sentence()))
+        old.then(|| format!("{}: what was said before proves nothing{again}", sentence(newest)))
     }
 
     /// When people were asked to vote on a plan, by the API server's clock: no vote is older than its ballot.
@@ -127,15 +114,29 @@ impl Pass<'_> {
         issued.min().unwrap_or(plan.planned_at.0)
     }
 
-    /// Why the word of a person on a question that was asked then proves nothing; none where it counts.
-    pub(super) fn unjudged_word(&self, asked: Timestamp) -> Flow<Option<String>> {
+    /// Whether the word of a person counts on a question that was first put to people then, without a word there; else why
+    /// not.
+    pub(super) fn unjudged_word(&mut self, act: &Act<'_>, asked: Option<Timestamp>) -> Flow<Option<String>> {
         self.require(&[Query::Guards])?;
-        Ok(match guards(self.world) {
-            Guards::InForce(Some(since)) if asked <= since.at => {
-                Some(format!("{}, and what settle says may have been judged by nobody", since.sentence()))
+        let newest = match guards(self.world) {
+            Guards::InForce(gaps) => gaps.last(),
+            Guards::Unproven(why) => {
+                self.say_unguarded(act.step, &why);
+                return Err(self.wait(RETRY));
             }
-            Guards::InForce(_) => None,
-            Guards::Unproven(why) => Some(format!("what settle says counts only under the approval policies: {why}")),
+        };
+        Ok(match (newest, asked) {
+            (_, None) => Some("what settle says was written before anybody was asked".to_owned()),
+            (Some(gap), Some(asked)) if gap.ends_after(asked) => {
+                Some(format!("{}, and what settle says may have been judged by nobody", sentence(gap)))
+            }
+            (_, Some(_)) => None,
         })
+    }
+
+    /// Whether people who were asked then must be asked anew, so that their answer can be told from one that nobody judged.
+    pub(super) fn is_to_be_asked_anew(&self, asked: Option<Timestamp>) -> bool {
+        let newest = gaps(self.world).last();
+        asked.is_none_or(|asked| newest.is_some_and(|gap| gap.ends_after(asked)))
     }
 }

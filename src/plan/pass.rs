@@ -98,7 +98,7 @@ impl<'a> Pass<'a> {
             }
             Some(Answer::Object(_)) if !is_user_name(ballot::requester(run)) => Err((
                 "Unfit",
-                "the name of whoever asked for the run holds characters that are not seen; start it as another user"
+                "the name of whoever asked for the run is missing, or holds characters that are not seen; start it as another user"
                     .to_owned(),
             )),
             Some(Answer::Object(Some(runbook))) => {

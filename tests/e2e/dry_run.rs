@@ -37,7 +37,7 @@ fn what_a_rival_changed_in_between_is_tried_again_and_what_is_invalid_is_refused
     let runtime = tokio::runtime::Runtime::new()?;
     let performer = runtime.block_on(async {
         let config = config(&town.sandbox.kubeconfig("operator")).await?;
-        anyhow::Ok(Performer::new(config, Guarding::of_defaults(&town.namespace))?)
+        anyhow::Ok(Performer::new(config, Guarding::default())?)
     })?;
     let ask = |query: &Query| runtime.block_on(performer.look(&town.namespace, "firstaid", query));
 

@@ -16,6 +16,7 @@ mod crash;
 mod disable;
 mod dry_run;
 mod guards;
+mod hindered;
 mod journal;
 mod named;
 mod odd_input;

@@ -224,6 +224,22 @@ impl Town {
             .unwrap_or_default()
     }
 
+    /// Waits until the operator, whose guards need not stand for any time, has seen them in force after a run was made: with
+    /// what becomes of them later the run has nothing to do. Then, as by `wait_phase`, the run.
+    pub fn wait_guarded(&self, run: &str, phase: &str) -> Result<Value> {
+        let found = self.wait_phase(run, phase)?;
+        let second = |time: &str| time.get(..19).unwrap_or_default().to_owned();
+        let made = second(text(&found, "/metadata/creationTimestamp"));
+        poll("the operator to look at its guards", WITHIN, || {
+            let path = "jsonpath={.metadata.annotations.firstaid\\.dev/guards}";
+            let lease = ["get", "lease", "-n", "firstaid-system", "firstaid-guards", "-o", path];
+            let known: Value = serde_json::from_str(&self.sandbox.kubectl_run("root", &lease)?.ok()?)?;
+            ensure!(second(text(&known, "/seen")) > made, "the run was made at {made}: {known}");
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
     /// The newest open ballot of a run that nobody has marked.
     pub fn ballot(&self, run: &str) -> Result<Value> {
         poll(&format!("an open ballot of {run}"), WITHIN, || {

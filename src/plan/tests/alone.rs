@@ -1,11 +1,12 @@
 //! Who may approve beside a second person: the requester alone at night, whoever breaks the glass; and what comes after.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, on_call, scale, with};
+use crate::action::Gap;
 use crate::api::approval::{BallotKind, BallotState};
 use crate::api::condition::kind;
 use crate::api::run::Phase;
@@ -49,15 +50,15 @@ fn to_be_ratified() -> (Cluster, String) {
 }
 
 /// The run asks on another ballot, which is empty and can be marked.
-fn asked_anew(c: &mut Cluster, ballot: &str, guards_since: Option<Timestamp>) -> String {
-    let anew = plan::ratified(&c.run, &c.ballots[ballot], guards_since, c.now);
+fn asked_anew(c: &mut Cluster, ballot: &str, gap: Option<Gap>) -> String {
+    let anew = plan::ratified(&c.run, &c.ballots[ballot], gap, c.now);
     let Ratification::Anew { ballot: another, status } = anew else { panic!("{anew:?}") };
     let name = another.metadata.name.clone().unwrap();
     assert_eq!((&status.ratification, another.metadata.annotations.as_ref()), (&name, None));
     assert!(status.next_commands.iter().any(|command| command.ends_with(&name)), "{:?}", status.next_commands);
     c.run.status = Some(*status);
     c.ballots.insert(name.clone(), *another);
-    assert_eq!(plan::ratified(&c.run, &c.ballots[ballot], guards_since, c.now), Ratification::Replaced);
+    assert_eq!(plan::ratified(&c.run, &c.ballots[ballot], gap, c.now), Ratification::Replaced);
     name
 }
 
@@ -81,8 +82,8 @@ fn a_mark_that_may_have_been_judged_by_nobody_is_followed_by_another_ballot() {
     let (mut c, ballot) = to_be_ratified();
     c.ballots.get_mut(&ballot).unwrap().metadata.creation_timestamp = Some(Time(c.now));
     c.mark(&ballot, "carol", "approve", "CODE it was right");
-    let since = c.now;
-    let second = asked_anew(&mut c, &ballot, Some(since));
+    let gap = Gap { from: None, until: c.now + SignedDuration::from_secs(1) };
+    let second = asked_anew(&mut c, &ballot, Some(gap));
     c.ballots.get_mut(&second).unwrap().metadata.creation_timestamp = Some(Time(c.now + SignedDuration::from_secs(1)));
     assert!(ratify(&mut c, "carol", "approve", "CODE it was right"));
 }

@@ -1,11 +1,12 @@
 //! Acts without an answer: reading back settles them, or a person does; nothing is done twice.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use rstest::rstest;
 use serde_json::json;
 
 use super::cluster::{Cluster, Fate, on_call, scale};
-use crate::action::Answer;
+use crate::action::{Answer, Gap};
+use crate::api::TOKEN_ANNOTATION;
 use crate::api::run::{Phase, Result, Verified};
 
 fn approved(fates: &[Fate]) -> Cluster {
@@ -119,11 +120,19 @@ fn a_person_says_that_it_was_not_done_and_it_is_approved_and_tried_again() {
     assert_eq!(attempts, [(1, Result::Unknown, false), (2, Result::Done, true)]);
 }
 
+/// The guards were away after the run was made, for a second until then.
+fn away_until(c: &Cluster, until: Timestamp) -> Answer {
+    let from = until - SignedDuration::from_secs(1);
+    assert!(from > c.run.metadata.creation_timestamp.as_ref().unwrap().0);
+    Answer::InForce(vec![Gap { from: Some(from), until }])
+}
+
 #[test]
 fn a_word_that_may_have_been_judged_by_nobody_settles_nothing() {
     let mut c = asked();
+    c.seconds_later(10);
     c.annotate("settle", "not-done I looked");
-    c.guards = Answer::InForce { since: c.now, seen_before: None };
+    c.guards = away_until(&c, c.now);
     c.seconds_later(60);
     assert_eq!((c.phase(), c.sent), (Phase::NeedsHuman, 1));
     let said = "what settle says may have been judged by nobody, so look, then stop it";
@@ -134,15 +143,28 @@ fn a_word_that_may_have_been_judged_by_nobody_settles_nothing() {
 }
 
 #[test]
-fn a_word_that_is_heard_while_the_guards_are_away_counts_when_they_are_back_as_they_were() {
+fn who_has_not_answered_before_the_guards_are_back_is_asked_anew() {
+    let mut c = asked();
+    c.seconds_later(10);
+    c.guards = away_until(&c, c.now);
+    // Votes from before are no reason to go on either: it is given up, once nothing can be on its way any more.
+    c.seconds_later(80);
+    c.annotate("settle", "done I saw it");
+    c.somebody_scales("checkout", 10);
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
+}
+
+#[test]
+fn a_word_that_is_heard_while_the_guards_are_away_waits_until_they_are_back_as_they_were() {
     let mut c = asked();
     c.guards = Answer::Unreadable("slow".to_owned());
     c.annotate("settle", "done I saw it");
-    c.seconds_later(60);
-    assert_eq!(c.phase(), Phase::NeedsHuman);
-    c.somebody_scales("checkout", 10);
+    c.annotate("abort", "wrong service");
+    c.seconds_later(120);
+    assert!(c.waiting_on().starts_with("proof that the approval policies are in force: slow"), "{}", c.waiting_on());
     c.guards = Answer::Yes;
-    assert_eq!(c.until_the_end(), Phase::Succeeded);
+    assert_eq!(c.until_the_end(), Phase::Aborted);
+    assert!(c.record_of("out").spec.message.ends_with("I saw it"));
 }
 
 #[test]
@@ -245,4 +267,22 @@ fn a_late_copy_never_lands_over_a_later_step() {
     assert_eq!(c.until_the_end(), Phase::Succeeded);
     c.late_copies_arrive();
     assert_eq!((c.replicas("checkout"), c.writes.len()), (3, 2));
+}
+
+#[test]
+fn a_token_that_this_operator_has_not_sent_proves_nothing() {
+    let mut c = Cluster::gated();
+    c.pass();
+    let token = c.status().plans["0.1"].steps[0].token.clone();
+    c.somebody_scales("checkout", 7);
+    let annotations = json!({ TOKEN_ANNOTATION: token });
+    c.objects.get_mut("Deployment/checkout").unwrap()["metadata"]["annotations"] = annotations;
+    c.approve();
+    c.seconds_later(5);
+    assert_eq!((c.phase(), c.sent, c.records.len()), (Phase::NeedsHuman, 0, 0));
+    let said = "this operator has not sent it: another one has, or somebody wrote it); look, then settle it";
+    assert!(c.waiting_on().ends_with(said), "{}", c.waiting_on());
+    c.annotate("settle", "not-done mallory wrote it");
+    c.until(|c| !c.open_ballots().is_empty());
+    assert_eq!(c.record_of("out").spec.result, Result::Unknown);
 }

@@ -5,7 +5,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::cluster::{Cluster, Fate, on_call, scale};
-use crate::action::Answer;
+use crate::action::{Answer, Gap};
 use crate::api::LIVE_LABEL;
 use crate::api::approval::BallotState;
 use crate::api::run::Phase;
@@ -264,12 +264,14 @@ fn a_vote_that_was_given_while_nobody_judged_it_proves_nothing() {
     c.pass();
     assert_eq!(c.sent, 0);
     c.now += SignedDuration::from_secs(30);
-    c.guards = Answer::InForce { since: c.now, seen_before: None };
+    let from = Some(c.now - SignedDuration::from_secs(25));
+    c.guards = Answer::InForce(vec![Gap { from, until: c.now }]);
     c.pass();
     assert_eq!((c.sent, c.open_ballots()), (0, vec!["shed-1-2".to_owned()]));
     assert_eq!(
         c.status().plans["0.2"].revised_because,
-        "the approval policies were changed or put back at 2026-11-22 03:00:30Z: what was said before proves nothing"
+        "the approval policies were not in force for certain between 2026-11-22T03:00:05Z and 2026-11-22T03:00:30Z: what \
+         was said before proves nothing"
     );
     c.now += SignedDuration::from_secs(1);
     c.pass();
@@ -277,28 +279,31 @@ fn a_vote_that_was_given_while_nobody_judged_it_proves_nothing() {
     assert_eq!(c.until_the_end(), Phase::Succeeded);
 }
 
-/// What a run does that was made at three o'clock, where the guards were put back at that time plus so many seconds, and
-/// were last seen before that plus so many.
+/// What a run does that was made at three o'clock, with gaps that began and ended so many seconds before or after.
 #[rstest]
-#[case::made_before_anybody_looked_away(30, Some(20), None)]
-#[case::made_in_the_gap(5, Some(-2), Some("made then: nobody has judged who asked for it; make it again"))]
-#[case::made_in_the_second_in_which_the_gap_began(5, Some(0), Some("make it again"))]
-#[case::made_after_the_gap(-1, Some(-20), None)]
-#[case::of_what_was_before_this_process_nothing_is_known(30, None, None)]
+#[case::made_before_the_gap(&[(Some(10), 20)], None)]
+#[case::made_in_the_gap(&[(Some(-2), 5)], Some("between 2026-11-22T02:59:58Z and 2026-11-22T03:00:05Z"))]
+#[case::made_in_the_second_in_which_the_gap_began(&[(Some(0), 5)], Some("when this run was made"))]
+#[case::made_in_the_second_in_which_the_gap_ended(&[(Some(-9), 0)], None)]
+#[case::made_in_the_second_before(&[(Some(-9), 1)], Some("when this run was made"))]
+#[case::made_after_the_gap(&[(Some(-20), -1)], None)]
+#[case::made_in_an_earlier_gap(&[(Some(-2), 2), (Some(20), 30)], Some("when this run was made"))]
+#[case::made_when_nobody_had_ever_looked(&[(None, 30)], Some("until 2026-11-22T03:00:30Z"))]
 fn a_run_that_was_made_while_nobody_judged_it_does_nothing(
-    #[case] since: i64,
-    #[case] seen_before: Option<i64>,
+    #[case] gaps: &[(Option<i64>, i64)],
     #[case] failed: Option<&str>,
 ) {
     let mut c = waiting();
-    let at = |second| c.now + SignedDuration::from_secs(second);
-    let guards = Answer::InForce { since: at(since), seen_before: seen_before.map(at) };
-    c.guards = guards;
+    let made = c.run.metadata.creation_timestamp.as_ref().unwrap().0;
+    let at = |second| made + SignedDuration::from_secs(second);
+    let gaps = gaps.iter().map(|(from, until)| Gap { from: from.map(at), until: at(*until) }).collect();
+    c.guards = Answer::InForce(gaps);
     c.pass();
     match failed {
         Some(words) => {
             assert_eq!((c.phase(), c.sent), (Phase::Failed, 0));
-            assert!(c.message().ends_with(words), "{}", c.message());
+            assert!(c.message().contains(words), "{}", c.message());
+            assert!(c.message().ends_with("who asked for it is not known; make it again"), "{}", c.message());
         }
         None => assert_eq!(c.phase(), Phase::Waiting),
     }
@@ -316,9 +321,9 @@ fn a_run_is_taken_up_only_if_somebody_judged_who_asked_for_it() {
     stopped.annotate("abort", "wrong shop");
     assert_eq!(stopped.until_the_end(), Phase::Aborted);
     assert_eq!(stopped.message(), "stopped: wrong shop");
-    c.guards = Answer::InForce { since: c.now, seen_before: None };
+    c.guards = Answer::InForce(vec![Gap { from: None, until: c.now + SignedDuration::from_secs(1) }]);
     assert_eq!((c.until_the_end(), c.sent), (Phase::Failed, 0));
-    assert!(c.message().ends_with("and this run was made before: nobody has judged who asked for it; make it again"));
+    assert!(c.message().ends_with("when this run was made: who asked for it is not known; make it again"));
 }
 
 #[test]
@@ -326,7 +331,10 @@ fn glass_that_was_broken_while_nobody_judged_it_opens_nothing() {
     let mut c = waiting();
     c.annotate("breakglass", "the database is down and nobody answers");
     c.annotate("breakglass-by", "carol");
-    c.guards = Answer::InForce { since: c.now + SignedDuration::from_secs(1), seen_before: None };
+    c.guards = Answer::InForce(vec![Gap {
+        from: Some(c.now + SignedDuration::from_secs(1)),
+        until: c.now + SignedDuration::from_secs(2),
+    }]);
     assert_eq!((c.until_the_end(), c.sent), (Phase::Failed, 0));
     assert!(c.message().ends_with("what was said before proves nothing; start another run"), "{}", c.message());
 }

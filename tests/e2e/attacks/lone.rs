@@ -82,7 +82,7 @@ pub const ROWS: &[Row] = &[
         call: r#"kubectl patch apv $BALLOT --type=merge -p '{"metadata":{"annotations":{"approve":"'$CODE' queue grows","by":"bob"}},"spec":{"voter":{"username":"bob","groups":["sre"]}}}'"#,
         sees: Stamping(
             Operator,
-            "the approval policies were not in force until TIME: what was said before proves nothing",
+            "the approval policies were not in force for certain between TIME and TIME: what was said before proves nothing",
         ),
         play: without_any_policy,
     },
@@ -129,7 +129,7 @@ spec:
 ";
 
 pub fn open() -> Result<Scene> {
-    let town = Town::open_alone_with(Leg::Stamping, "lone", &[], &["--guard-seconds=1"])?;
+    let town = Town::open_alone_with(Leg::Stamping, "lone", &[], &["--guard-seconds=1", "--guard-settle-seconds=0"])?;
     stage::cast(&town)?;
     town.runbook(RUNBOOK)?;
     Scene::begin(town)
@@ -137,7 +137,7 @@ pub fn open() -> Result<Scene> {
 
 fn waiting(scene: &mut Scene, name: &str) -> Result<()> {
     scene.town.start("room", name)?;
-    scene.town.wait_phase(name, "Waiting")?;
+    scene.town.wait_guarded(name, "Waiting")?;
     let ballot = scene.town.ballot(name)?;
     scene.word("BALLOT", text(&ballot, "/metadata/name"));
     scene.word("CODE", text(&ballot, "/spec/request/code"));

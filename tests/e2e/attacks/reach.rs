@@ -292,6 +292,22 @@ pub const ROWS: &[Row] = &[
         play: as_an_editor_at_home,
     },
     Row {
+        id: "44c",
+        title: "to forge since when the policies are in force",
+        who: "mallory",
+        call: r#"kubectl annotate lease firstaid-guards -n firstaid-system --overwrite firstaid.dev/guards='{}'"#,
+        sees: Both(HOME, "leases that start with firstaid are first-aid's own; name yours otherwise"),
+        play: as_an_editor_at_home,
+    },
+    Row {
+        id: "44d",
+        title: "to have it forgotten since when they are",
+        who: "mallory",
+        call: "kubectl delete lease firstaid-guards -n firstaid-system",
+        sees: Both(HOME, "leases that start with firstaid are first-aid's own; name yours otherwise"),
+        play: as_an_editor_at_home,
+    },
+    Row {
         id: "36a",
         title: "with the operator's token: to be another account of the namespace",
         who: "operator",
