@@ -10,7 +10,7 @@ use super::{Decision, GATE_LOOK, Retirement, ballot};
 use crate::action::{self, Answer, Query};
 use crate::api::approval::{Approval, BallotState};
 use crate::api::run::{Phase, Plan, PlannedStep, Slot};
-use crate::api::runbook::Gate;
+use crate::api::runbook::{Gate, Requirement};
 use crate::api::vote::{CountedVote, DecidedAs};
 use crate::api::{RunbookRun, Step};
 
@@ -121,16 +121,11 @@ impl Pass<'_> {
         plan: &Plan,
         act: &Act<'_>,
     ) -> Flow<Vec<CountedVote>> {
-        let Some(gate) = plan.terms.clone() else {
-            return match &plan.gate {
-                None => Ok(Vec::new()),
-                Some(name) => Err(either(self.finish(
-                    Phase::Failed,
-                    "GateUnknown",
-                    &format!("the frozen runbook has no gate {name:?}"),
-                ))),
-            };
-        };
+        if let Some(name) = segment.gate.filter(|name| !self.asks_enough(name, plan)) {
+            let why = format!("the plan in the journal asks for less than gate {name} of the runbook that was frozen");
+            return Err(either(self.finish(Phase::Failed, "GateUnknown", &why)));
+        }
+        let Some(gate) = plan.terms.clone() else { return Ok(Vec::new()) };
         if let Some(votes) = journal::bound_votes(&self.draft, &act.plan) {
             // Bound: expiry no longer counts. Whether the voters still hold their roles does, before every act.
             let votes = votes.to_vec();
@@ -224,6 +219,19 @@ impl Pass<'_> {
             },
         };
         Err(either(decision))
+    }
+
+    /// Whether a plan asks for what its gate asks for at least. This operator writes no other; but the frozen runbook can be
+    /// written once only, and a plan can be added to the journal by whoever is let.
+    fn asks_enough(&self, name: &str, plan: &Plan) -> bool {
+        let wanted = self.frozen.gates.iter().find(|gate| gate.name == name);
+        let Some((wanted, terms)) = wanted.zip(plan.terms.as_ref()).filter(|_| plan.gate.as_deref() == Some(name))
+        else {
+            return false;
+        };
+        let has =
+            |wanted: &Requirement| terms.requires.iter().any(|r| r.role == wanted.role && r.count >= wanted.count);
+        wanted.requires.iter().all(has)
     }
 
     fn denied(&mut self, by: &str, why: &str) -> Flow {

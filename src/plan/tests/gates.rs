@@ -8,7 +8,7 @@ use super::cluster::{Cluster, Fate, on_call, scale};
 use crate::action::{Answer, Gap};
 use crate::api::LIVE_LABEL;
 use crate::api::approval::BallotState;
-use crate::api::run::Phase;
+use crate::api::run::{Phase, Plan};
 
 /// Two people: one of each role.
 fn two_roles() -> Cluster {
@@ -140,6 +140,24 @@ fn a_no_on_a_plan_that_is_just_being_made_anew_is_heard() {
     ballot.status.as_mut().unwrap().state = BallotState::Open;
     c.mark("shed-1-1", "bob", "deny", "not now");
     assert_eq!((c.until_the_end(), c.message()), (Phase::Denied, "bob said no: not now"));
+}
+
+#[rstest]
+#[case::no_gate(|plan: &mut Plan| (plan.gate, plan.terms) = (None, None))]
+#[case::no_terms(|plan: &mut Plan| plan.terms = None)]
+#[case::another_role(|plan: &mut Plan| plan.terms.as_mut().unwrap().requires[0].role = "intern".to_owned())]
+#[case::nobody(|plan: &mut Plan| plan.terms.as_mut().unwrap().requires.clear())]
+fn a_plan_that_somebody_added_to_the_journal_opens_no_gate(#[case] forge: fn(&mut Plan)) {
+    let mut c = waiting();
+    let mut status = c.status().clone();
+    let mut plan = status.plans["0.1"].clone();
+    forge(&mut plan);
+    plan.ballots.clear();
+    status.plans.insert("0.2".to_owned(), plan);
+    c.run.status = Some(status);
+    assert_eq!((c.until_the_end(), c.sent), (Phase::Failed, 0));
+    let said = "the plan in the journal asks for less than gate on-call of the runbook that was frozen";
+    assert_eq!(c.message(), said);
 }
 
 #[test]

@@ -50,6 +50,17 @@ pub const ROWS: &[Row] = &[
         play: the_runbook_changes,
     },
     Row {
+        id: "13c",
+        title: "to have a change by hand taken for First Aid's, by the token that the plan shows",
+        who: "mallory",
+        call: "kubectl annotate deployment checkout --overwrite firstaid.dev/last-action=$TOKEN",
+        sees: Both(
+            Operator,
+            r#"a person: whether "scale Deployment/checkout 4 -> 7" took place is not known (its token is there, but this operator has not sent it: another one has, or somebody wrote it); look, then settle it"#,
+        ),
+        play: the_token_is_planted,
+    },
+    Row {
         id: "52",
         title: "to act on a vote of somebody who has lost the right meanwhile",
         who: "root",
@@ -387,6 +398,20 @@ fn the_target_moves(scene: &mut Scene, row: &Row) -> Result<Seen> {
     ensure!(replicas(scene)? == 9, "the operator wrote");
     tidy(scene, "moves")?;
     scene.saw(Operator, &why)
+}
+
+/// The deed is not taken for done, and it is not done: nobody knows who has done what.
+fn the_token_is_planted(scene: &mut Scene, row: &Row) -> Result<Seen> {
+    waiting(scene, "planted")?;
+    let run = scene.town.get("rbr", "planted")?;
+    scene.word("TOKEN", text(&run, "/status/plans/0.1/steps/0/token"));
+    scene.shell(row.who, row.call)?.ok()?;
+    scene.town.approve("bob", "planted")?;
+    let asked = scene.town.wait_phase("planted", "NeedsHuman")?;
+    ensure!(replicas(scene)? == 4, "the operator wrote");
+    ensure!(scene.town.records("planted")?.is_empty(), "it is on record as done");
+    tidy(scene, "planted")?;
+    scene.saw(Operator, text(&asked, "/status/waitingOn"))
 }
 
 /// What was approved is done, and not what the runbook says now.
