@@ -16,7 +16,7 @@ pub(super) fn name_of(decision: &Decision) -> Option<&'static str> {
         Decision::Act(_) => Some("act"),
         Decision::Record(_) => Some("record"),
         Decision::Mark { .. } => Some("mark"),
-        Decision::Look(_) | Decision::Wait { .. } => None,
+        Decision::Say(_) | Decision::Look(_) | Decision::Wait { .. } => None,
     }
 }
 

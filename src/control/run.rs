@@ -162,6 +162,11 @@ impl<'a> Pass<'a> {
                     Err(error) => return Err(PassError::Call { doing: "writing the journal", error }),
                 }
             }
+            Decision::Say(what) => {
+                let said = performer.say(&self.run, &what).await;
+                said.map_err(|error| PassError::Call { doing: "saying what the run waits for", error })?;
+                return Ok(Some(Next::Change));
+            }
             Decision::Ask(ballots) => {
                 for result in join_all(ballots.iter().map(|ballot| performer.issue(ballot))).await {
                     result.map_err(|error| PassError::Call { doing: "issuing a ballot", error })?;

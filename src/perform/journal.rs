@@ -47,16 +47,26 @@ impl Performer {
     pub async fn say_refused(&self, run: &RunbookRun, doing: &str, refusal: &CallError) -> Result<(), CallError> {
         let namespace = run.metadata.namespace.as_deref().unwrap_or_default();
         let name = run.metadata.name.as_deref().unwrap_or_default();
-        let runs = Api::<RunbookRun>::namespaced(self.operator.clone(), namespace);
-        let phase = run.status.as_ref().map(|status| status.phase).unwrap_or_default();
         let sentence = format!(
             "the API server refuses {doing}: {}; nothing is done until that is mended; to stop the run: \
              kubectl annotate rbr -n {namespace} {name} abort=\"WHY\"",
             cut(&refusal.message(), 700)
         );
+        self.say(run, &sentence).await
+    }
+
+    /// Says what a run waits for, and changes nothing else of it, on condition that it is as it was read.
+    ///
+    /// # Errors
+    /// [`CallError`] where it was not written, as far as is known.
+    pub async fn say(&self, run: &RunbookRun, what: &str) -> Result<(), CallError> {
+        let namespace = run.metadata.namespace.as_deref().unwrap_or_default();
+        let name = run.metadata.name.as_deref().unwrap_or_default();
+        let runs = Api::<RunbookRun>::namespaced(self.operator.clone(), namespace);
+        let phase = run.status.as_ref().map(|status| status.phase).unwrap_or_default();
         let patch = json!({
             "metadata": {"resourceVersion": run.metadata.resource_version},
-            "status": {"phase": phase, "finished": false, "waitingOn": cut(&sentence, 1024)},
+            "status": {"phase": phase, "finished": false, "waitingOn": cut(what, 1024)},
         });
         timely(runs.patch_status(name, &PatchParams::apply(FIELD_MANAGER), &Patch::Merge(patch))).await.map(drop)
     }

@@ -85,6 +85,9 @@ pub enum Decision {
     Look(Vec<Query>),
     /// Write the journal, on condition that nobody else has, and ask again.
     Write(Box<RunbookRunStatus>),
+    /// Say on the run what it waits for, change nothing else of it, and look again later: it was written by another version,
+    /// and what this one does not know of it must stay.
+    Say(String),
     /// Issue ballots. One that is there already is fine.
     Ask(Vec<Approval>),
     /// Let whoever asked for the run mark these ballots: nobody else has decided.

@@ -67,9 +67,19 @@ impl<'a> Pass<'a> {
     pub fn new(run: &'a RunbookRun, ballots: &'a [Approval], world: &'a World) -> Flow<Self> {
         let draft = run.status.clone().unwrap_or_default();
         let frozen = match &draft.frozen {
-            Some(frozen) => serde_json::from_value(frozen.clone()).map_err(|_| {
-                // Written by another version: hands off, and no loop.
-                Decision::Wait { until: Some(world.now + GATE_LOOK), holding: None }
+            // Hands off, and no loop.
+            Some(frozen) => serde_json::from_value(frozen.clone()).map_err(|error| {
+                let why = format!(
+                    "an operator that understands how this run was taken up ({error}); run the version that took it up, \
+                     {} cannot read it and does nothing for it",
+                    env!("CARGO_PKG_VERSION")
+                );
+                let why = cut(&why, 1024);
+                if draft.waiting_on == why {
+                    Decision::Wait { until: Some(world.now + GATE_LOOK), holding: None }
+                } else {
+                    Decision::Say(why)
+                }
             })?,
             None => return Self::take_up(run, ballots, world),
         };
@@ -334,6 +344,16 @@ impl<'a> Pass<'a> {
         } else {
             Decision::Write(Box::new(self.draft.clone()))
         }
+    }
+
+    /// The journal contradicts itself, so that nobody can go on: people are told. Never written so by this version.
+    pub fn stuck(&mut self, what: &str) -> Decision {
+        let abort = self.abort_command();
+        let text =
+            format!("somebody who can read its journal (kubectl get rbr -o yaml): {what}; nothing is done for it");
+        let (phase, progress) = (self.draft.phase, self.draft.progress.clone());
+        self.say(phase, &progress, &text, vec![abort]);
+        self.wait(GATE_LOOK)
     }
 
     /// Says where the run stands, for people.

@@ -30,7 +30,7 @@ impl Pass<'_> {
                 StepState::Acted { attempt, outcome: undone } => {
                     let frozen = self.frozen.clone();
                     let Some(step) = frozen.steps.iter().find(|s| s.name == *step) else {
-                        return Ok(self.wait(super::GATE_LOOK));
+                        return Ok(self.stuck(&format!("it has an undo of {step}, which the frozen runbook has not")));
                     };
                     return self.verify(step, &name, attempt, undone);
                 }
@@ -55,7 +55,9 @@ impl Pass<'_> {
 
     fn undo(&mut self, step: &str, attempt: i32, outcome: &Outcome) -> Flow {
         let frozen = self.frozen.clone();
-        let Some(step) = frozen.steps.iter().find(|s| s.name == step) else { return Ok(self.wait(super::GATE_LOOK)) };
+        let Some(step) = frozen.steps.iter().find(|s| s.name == step) else {
+            return Ok(self.stuck(&format!("it has done {step}, which the frozen runbook has not")));
+        };
         let name = journal::undo_name(&step.name);
         let draft = self.draft.clone();
         if let Some(act) = Act::intended(&draft, step, &name, attempt) {
@@ -80,7 +82,9 @@ impl Pass<'_> {
                 let at = MicroTime(self.world.now);
                 self.entry_of(&name, attempt).intent =
                     planned.clone().map(|step| Intent { at: at.clone(), plan: outcome.plan.clone(), step });
-                let Some(planned) = planned else { return Ok(self.wait(super::GATE_LOOK)) };
+                let Some(planned) = planned else {
+                    return Ok(self.stuck(&format!("it has done {}, and there is no intent of it", step.name)));
+                };
                 let act = Act {
                     step,
                     planned: &planned,

@@ -83,7 +83,7 @@ impl Pass<'_> {
     pub fn verify(&mut self, step: &Step, name: &str, attempt: i32, outcome: &Outcome) -> Flow {
         let draft = self.draft.clone();
         let Some(planned) = planned_of(&draft, name, attempt, &outcome.plan) else {
-            return Ok(self.wait(super::GATE_LOOK));
+            return Ok(self.stuck(&format!("it has an outcome of {name}, attempt {attempt}, and no intent of it")));
         };
         let act = Act {
             step,

@@ -297,6 +297,11 @@ impl Cluster {
                     return until.is_some();
                 }
                 Decision::Write(status) => self.write(*status),
+                Decision::Say(what) => {
+                    let status = self.run.status.get_or_insert_default();
+                    assert_ne!(status.waiting_on, what, "it says nothing new");
+                    status.waiting_on = what;
+                }
                 Decision::Ask(ballots) => self.issue(ballots),
                 Decision::Admit(ballots) => {
                     for name in ballots {

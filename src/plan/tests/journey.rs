@@ -245,7 +245,16 @@ fn a_run_of_another_version_is_left_alone() {
     let mut c = Cluster::gated();
     c.pass();
     c.run.status.as_mut().unwrap().frozen = Some(json!({"schemaVersion": 9}));
-    let before = c.run.clone();
+    c.annotate("abort", "wrong shop");
+    let mut before = c.run.clone();
+    assert!(c.pass());
+    let said = format!(
+        "an operator that understands how this run was taken up (missing field `at`); run the version that took it up, {} \
+         cannot read it and does nothing for it",
+        env!("CARGO_PKG_VERSION")
+    );
+    before.status.as_mut().unwrap().waiting_on = said;
+    assert_eq!(c.run, before);
     assert!(c.pass());
     assert_eq!(c.run, before);
 }

@@ -135,6 +135,7 @@ impl<'a> Drive<'a> {
                     self.case.speak(&mut self.run, turn);
                 }
                 Decision::Write(status) => self.write(*status),
+                Decision::Say(what) => self.run.status.get_or_insert_default().waiting_on = what,
                 Decision::Ask(ballots) => {
                     for ballot in ballots {
                         self.stored("Approval", &ballot);
