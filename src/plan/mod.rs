@@ -18,6 +18,7 @@ pub mod digest;
 pub mod expression;
 
 mod act;
+mod asking;
 mod ballot;
 mod check;
 mod finish;
@@ -35,6 +36,7 @@ mod rehearse;
 mod revert;
 mod segment;
 mod settle;
+mod tally;
 #[cfg(test)]
 pub(crate) mod tests;
 

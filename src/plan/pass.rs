@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::act::Attempt;
 use super::freeze::{Frozen, freeze};
+use super::gate::Before;
 use super::intent::Act;
 use super::journal::{self, Segment, StepState};
 use super::{Decision, GATE_LOOK, World, ballot, expression, guards};
@@ -236,7 +237,7 @@ impl<'a> Pass<'a> {
         }
         let mut act =
             Act { step, planned, plan: key.to_owned(), intent_at: plan.planned_at.clone(), votes: Vec::new() };
-        act.votes = self.open_gate(index, segment, plan, &act)?;
+        act.votes = self.open_gate(&Before { index, segment, plan, act: &act })?;
         match self.send(&act)? {
             Attempt::Decided(decision) => Ok(decision),
             Attempt::Void(why) => self.plan_segment(index, segment, &why),
