@@ -122,8 +122,9 @@ fn emulate(command: &mut Command, options: &Options) {
     }
 }
 
-/// Who did what, without the noise of the control plane's own reading. Our kinds and workloads with all that was sent
-/// and answered, so that a test can tell what an act wrote.
+/// Who did what, without the noise of the control plane's own reading. Our kinds, workloads, and whatever the operator
+/// writes (as a ServiceAccount too: the policy sees who signed in) with all that was sent and answered, so that a test can
+/// tell what an act wrote.
 fn write_audit_policy(path: &Path) -> Result<()> {
     let reading = ["get", "list", "watch"];
     let components: Vec<_> = COMPONENTS.iter().map(|(_, user, _)| user).collect();
@@ -142,6 +143,7 @@ fn write_audit_policy(path: &Path) -> Result<()> {
             {"level": "None", "users": components, "verbs": reading},
             {"level": "None", "userGroups": ["system:serviceaccounts:kube-system"], "verbs": reading},
             {"level": "RequestResponse", "resources": [{"group": "firstaid.dev"}, {"group": "apps"}]},
+            {"level": "RequestResponse", "users": [operator], "verbs": ["create", "update", "patch", "delete"]},
             {"level": "Metadata"},
         ],
     });
