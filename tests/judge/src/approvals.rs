@@ -45,7 +45,10 @@ pub fn approvals(facts: &Facts<'_>) -> (Vec<Breach>, usize) {
         let Some(journal) = effect.journal(&facts.journals) else { continue };
         let Some(intent) = effect.intent(journal) else { continue };
         let Some(plan) = journal.plan(intent.plan) else {
-            breaches.push(effect.breach(Rule::Approval, &format!("its intent is under plan {:?}, which there is not", intent.plan)));
+            breaches.push(
+                effect
+                    .breach(Rule::Approval, &format!("its intent is under plan {:?}, which there is not", intent.plan)),
+            );
             continue;
         };
         let act = Act { facts, journal, effect, key: intent.plan, plan };
@@ -62,9 +65,7 @@ impl<'a> Act<'_, 'a> {
     fn votes(&self) -> Result<Vec<&'a str>, String> {
         let step = self.effect.token.map(|token| token.step).unwrap_or_default();
         let step = step.strip_suffix(".undo").unwrap_or(step);
-        let frozen = |list: &str, name: &str| {
-            items(self.journal.last, list).find(|item| text(item, "/name") == name)
-        };
+        let frozen = |list: &str, name: &str| items(self.journal.last, list).find(|item| text(item, "/name") == name);
         let wanted = frozen("/status/frozen/steps", step).map(|step| text(step, "/gate")).unwrap_or_default();
         let wanted = if wanted == "None" { "" } else { wanted };
         let gate = text(self.plan, "/gate");
@@ -103,7 +104,8 @@ impl<'a> Act<'_, 'a> {
         let (mut people, mut votes) = (BTreeSet::new(), Vec::new());
         for slot in slots {
             let name = text(slot, "/name");
-            let (uid, by) = self.vote(name, text(slot, "/role"), terms).map_err(|why| format!("ballot {name} {why}"))?;
+            let (uid, by) =
+                self.vote(name, text(slot, "/role"), terms).map_err(|why| format!("ballot {name} {why}"))?;
             if !people.insert(by) {
                 return Err(format!("{by} voted twice"));
             }

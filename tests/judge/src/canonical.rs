@@ -50,15 +50,20 @@ fn ecmascript(number: &Number) -> String {
     if double == 0.0 {
         return "0".to_owned();
     }
-    // The shortest digits, as d.ddde-7.
-    let text = format!("{:e}", double.abs());
-    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let digits = digits.replace('.', "");
+    // The digits are serde_json's: of two that are as short the even one, which Rust's own formatting does not promise.
+    let shortest = Number::from_f64(double.abs()).map(|number| number.to_string()).unwrap_or_default();
+    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = format!("{whole}{fraction}");
+    let significant = all.trim_start_matches('0');
+    let digits = significant.trim_end_matches('0');
+    let length = |text: &str| i32::try_from(text.len()).unwrap_or(i32::MAX);
     // Where the point stands, counted from before the first digit: `n` of the standard.
-    let point = exponent.parse::<i32>().unwrap_or_default() + 1;
-    let count = i32::try_from(digits.len()).unwrap_or(i32::MAX);
+    let leading = length(&all) - length(significant);
+    let point = length(whole) - leading + exponent.parse::<i32>().unwrap_or_default();
+    let count = length(digits);
     let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or_default());
-    let split = |at: i32| digits.split_at_checked(usize::try_from(at).unwrap_or_default()).unwrap_or((&digits, ""));
+    let split = |at: i32| digits.split_at_checked(usize::try_from(at).unwrap_or_default()).unwrap_or((digits, ""));
     let sign = if double < 0.0 { "-" } else { "" };
     let plain = match point {
         _ if count <= point && point <= 21 => format!("{digits}{}", zeros(point - count)),
@@ -96,7 +101,8 @@ mod tests {
         let wanted = "{\"literals\":[null,true,false],\"numbers\":[333333333.3333333,1e+30,4.5,0.002,1e-27],\
             \"string\":\"€$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\"}";
         assert_eq!(canonical(&serde_json::from_str(text).unwrap()), wanted);
-        let keys = canonical(&json!({"\u{20ac}": 5, "\r": 1, "\u{fb33}": 7, "1": 2, "\u{1f600}": 6, "\u{80}": 3, "ö": 4}));
+        let keys =
+            canonical(&json!({"\u{20ac}": 5, "\r": 1, "\u{fb33}": 7, "1": 2, "\u{1f600}": 6, "\u{80}": 3, "ö": 4}));
         let numbers: String = keys.chars().filter(|c| matches!(c, '1'..='7')).collect();
         assert_eq!(numbers, "11234567", "by UTF-16, in which an emoji is before a Hebrew letter: {keys}");
     }

@@ -30,7 +30,11 @@ pub fn chains(facts: &Facts<'_>) -> Vec<Breach> {
         let run = records.first().map(|record| text(record, "/spec/run")).unwrap_or_default();
         breaches.extend(links(records).into_iter().map(|says| Breach::new(Rule::Chain, run, says)));
         if !facts.journals.iter().any(|journal| journal.uid == *uid) {
-            breaches.push(Breach::new(Rule::Chain, run, format!("there are records of a run with uid {uid}, and no such run")));
+            breaches.push(Breach::new(
+                Rule::Chain,
+                run,
+                format!("there are records of a run with uid {uid}, and no such run"),
+            ));
         }
     }
     for journal in &facts.journals {
@@ -79,7 +83,9 @@ fn known(journal: &Journal<'_>, records: &[&Value]) -> Vec<String> {
             None if !journal.is_finished() && place + 1 == settled.len() => {}
             None => all.push(format!("record {name} (seq {seq}) is missing")),
             Some(record) if number(record, "/spec/seq") == seq && text(record, "/spec/hash") == hash => {}
-            Some(_) => all.push(format!("record {name} is not the one of the journal, with number {seq} and hash {hash}")),
+            Some(_) => {
+                all.push(format!("record {name} is not the one of the journal, with number {seq} and hash {hash}"))
+            }
         }
     }
     for record in records {

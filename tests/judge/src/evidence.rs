@@ -13,7 +13,11 @@ const EMPTIES: [&str; 2] = ["system:serviceaccount:kube-system:namespace-control
 /// Whether somebody deleted the namespace.
 pub fn namespace_goes(entries: &[Entry<'_>]) -> bool {
     entries.iter().any(|entry| {
-        entry.verb == "delete" && entry.resource == "namespaces" && entry.group.is_empty() && entry.is_write() && entry.succeeded()
+        entry.verb == "delete"
+            && entry.resource == "namespaces"
+            && entry.group.is_empty()
+            && entry.is_write()
+            && entry.succeeded()
     })
 }
 
@@ -29,17 +33,27 @@ pub fn namespace_goes(entries: &[Entry<'_>]) -> bool {
 pub fn kept(entries: &[Entry<'_>], case: &Case) -> Vec<Breach> {
     let goes = namespace_goes(entries);
     let mut breaches = Vec::new();
-    for entry in entries.iter().filter(|entry| KINDS.iter().any(|kind| entry.is_about(kind)) && entry.subresource.is_empty()) {
+    for entry in
+        entries.iter().filter(|entry| KINDS.iter().any(|kind| entry.is_about(kind)) && entry.subresource.is_empty())
+    {
         if !entry.is_write() || !entry.succeeded() {
             continue;
         }
         let run = run_of(entry);
         match entry.verb {
             "delete" | "deletecollection" if !EMPTIES.contains(&entry.user) && !took_nothing(entry) => {
-                breaches.push(Breach::new(Rule::Evidence, run, format!("{} took it away: {}", entry.user, entry.says())));
+                breaches.push(Breach::new(
+                    Rule::Evidence,
+                    run,
+                    format!("{} took it away: {}", entry.user, entry.says()),
+                ));
             }
             "create" if !goes && !is_there(entry, case) => {
-                breaches.push(Breach::new(Rule::Evidence, run, format!("{} {} was made and is gone", entry.resource, entry.name)));
+                breaches.push(Breach::new(
+                    Rule::Evidence,
+                    run,
+                    format!("{} {} was made and is gone", entry.resource, entry.name),
+                ));
             }
             _ => {}
         }

@@ -125,7 +125,8 @@ impl<'a> Journal<'a> {
     /// The write by which a person put this annotation on the run: the first version that has it. A read of the same version
     /// may be in the log before it.
     pub fn said(&self, key: &str) -> Option<Version<'a>> {
-        let said = |v: &&Version<'a>| !annotation(v.run, key).is_empty() && v.entry.is_some_and(|entry| entry.is_write());
+        let said =
+            |v: &&Version<'a>| !annotation(v.run, key).is_empty() && v.entry.is_some_and(|entry| entry.is_write());
         self.versions.iter().find(said).copied()
     }
 }

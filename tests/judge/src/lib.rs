@@ -162,19 +162,27 @@ impl<'a> Facts<'a> {
         let mut records: BTreeMap<&str, &Value> =
             case.records.iter().map(|record| (text(record, "/metadata/uid"), record)).collect();
         // With their namespace went the records; the log still shows how they were made.
-        for entry in entries.iter().filter(|entry| namespace_goes && entry.is_about("actionrecords") && entry.is_write()) {
+        for entry in
+            entries.iter().filter(|entry| namespace_goes && entry.is_about("actionrecords") && entry.is_write())
+        {
             if let Some(record) = entry.object() {
                 records.entry(text(record, "/metadata/uid")).or_insert(record);
             }
         }
-        let writes = |entry: &&Entry<'a>| entry.is_about("runbookruns") && entry.subresource == "status" && entry.is_write();
+        let writes =
+            |entry: &&Entry<'a>| entry.is_about("runbookruns") && entry.subresource == "status" && entry.is_write();
         Self {
             journals,
             effects,
             unclear,
             ballots: ballots::ballots(entries, &case.ballots),
             records: records.into_values().collect(),
-            operators: entries.iter().filter(writes).filter(|entry| entry.succeeded()).map(|entry| entry.user).collect(),
+            operators: entries
+                .iter()
+                .filter(writes)
+                .filter(|entry| entry.succeeded())
+                .map(|entry| entry.user)
+                .collect(),
             namespace_goes,
         }
     }

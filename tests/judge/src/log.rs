@@ -22,9 +22,7 @@ pub struct Entry<'a> {
     pub subresource: &'a str,
     /// Name of the object.
     pub name: &'a str,
-    /// Who signed in.
-    pub signed_in: &'a str,
-    /// As whom they asked: somebody else where they impersonated.
+    /// Who asked: where they impersonated, as whom. That is who the API server let in, and what admission saw.
     pub user: &'a str,
     /// Whether they impersonated.
     pub impersonates: bool,
@@ -50,7 +48,6 @@ impl<'a> Entry<'a> {
             resource: text(json, "/objectRef/resource"),
             subresource: text(json, "/objectRef/subresource"),
             name: text(json, "/objectRef/name"),
-            signed_in,
             user: if other.is_empty() { signed_in } else { other },
             impersonates: !other.is_empty(),
             code: number(json, "/responseStatus/code"),

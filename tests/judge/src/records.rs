@@ -18,7 +18,12 @@ use crate::{Breach, Facts, Rule};
 /// *Not seen*: of a record that says Unknown, which of the two is true; a record that is still to be made, while a run goes
 /// on; whether `before` and `after` in a record are what was there.
 pub fn records(facts: &Facts<'_>) -> Vec<Breach> {
-    facts.effects.iter().filter_map(|effect| unrecorded(facts, effect)).chain(facts.records.iter().filter_map(|record| untrue(facts, record))).collect()
+    facts
+        .effects
+        .iter()
+        .filter_map(|effect| unrecorded(facts, effect))
+        .chain(facts.records.iter().filter_map(|record| untrue(facts, record)))
+        .collect()
 }
 
 /// Whether a record is of this act.
@@ -56,7 +61,9 @@ fn untrue(facts: &Facts<'_>, record: &Value) -> Option<Breach> {
     let says = match (result, changed) {
         ("Done", true) if written == 0 && !unclear => "says that it was done, and no write in the log took effect",
         ("Done", true) if written > 1 => "is of several writes",
-        ("Done", false) | ("Refused" | "Failed", _) if written > 0 => "says that nothing was written, and the log shows a write",
+        ("Done", false) | ("Refused" | "Failed", _) if written > 0 => {
+            "says that nothing was written, and the log shows a write"
+        }
         ("Done" | "Refused" | "Failed" | "Unknown", _) => return None,
         _ => "has a result that nobody knows",
     };
