@@ -206,10 +206,7 @@ fn undo_of(name: &str, by_hand: &str, back: i64) -> Undo {
 }
 
 fn by_hand(reference: &ObjectRef, context: &Context<'_>, to: i64) -> String {
-    let kind = reference.kind.to_lowercase();
-    let group = reference.api_version.split_once('/').map(|(group, _)| group).unwrap_or_default();
-    let resource = if group == "apps" { kind } else { format!("{kind}.{group}") };
-    format!("kubectl scale -n {} {resource}/{} --replicas={to}", context.namespace, reference.name)
+    format!("kubectl scale -n {} {}/{} --replicas={to}", context.namespace, reference.typed(), reference.name)
 }
 
 /// The bounds of an autoscaler that bring its target from one size to another. The bound on the side to which it goes does

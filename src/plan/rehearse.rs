@@ -31,11 +31,9 @@ pub fn rehearse(runbook: &Runbook, world: &World) -> Rehearsal {
         Ok(frozen) => frozen,
         Err(unfit) => return Rehearsal::Stalled { reason: "Invalid".to_owned(), sentence: unfit.to_string() },
     };
-    let context = Context {
-        namespace: runbook.metadata.namespace.as_deref().unwrap_or_default(),
-        params: &frozen.parameters,
-        intent_at: world.now,
-    };
+    let namespace = runbook.metadata.namespace.as_deref().unwrap_or_default();
+    let world = world.within(namespace);
+    let context = Context { namespace, params: &frozen.parameters, intent_at: world.now };
     let mut effects = Vec::new();
     let mut unseen = Vec::new();
     for step in &frozen.steps {
