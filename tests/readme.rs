@@ -1,5 +1,5 @@
 //! The README names what shows each promise: it must be there.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,8 +25,9 @@ fn has_test(source: &str, name: &str) -> bool {
     };
     let lines: Vec<&str> = source.lines().map(str::trim).collect();
     lines.windows(2).any(|pair| {
-        let function = pair[1].trim_start_matches("async ").strip_prefix("fn ").and_then(|f| f.strip_prefix(start));
-        pair[0].ends_with("test]") && function.is_some_and(|rest| !whole || rest.starts_with('('))
+        let [attribute, head] = pair else { return false };
+        let function = head.trim_start_matches("async ").strip_prefix("fn ").and_then(|f| f.strip_prefix(start));
+        attribute.ends_with("test]") && function.is_some_and(|rest| !whole || rest.starts_with('('))
     })
 }
 
@@ -127,5 +128,19 @@ fn every_file_that_the_documents_name_is_there() {
                 assert!(root().join(name).exists(), "{} names {name}, which is not there", document.display());
             }
         }
+    }
+}
+
+/// What a newcomer is told to install is what the code is built with.
+#[test]
+fn the_version_of_rust_is_the_same_everywhere() {
+    let manifest = read("Cargo.toml");
+    let version = manifest.split("rust-version = \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    for (file, words) in [
+        ("README.md", format!("Rust {version} and Go ")),
+        ("Dockerfile", format!("FROM rust:{version}-")),
+        ("tests/sandbox/beside.sh", format!("Install Rust {version} or newer")),
+    ] {
+        assert!(read(file).contains(&words), "{file} does not say: {words}");
     }
 }
