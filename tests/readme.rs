@@ -144,3 +144,19 @@ fn the_version_of_rust_is_the_same_everywhere() {
         assert!(read(file).contains(&words), "{file} does not say: {words}");
     }
 }
+
+/// What the reader is to replace is written in capitals, in every command that is shown. The table of attacks is what
+/// people typed and what policies said; the tests of the attacks compare it.
+#[test]
+fn a_reason_to_fill_in_is_written_in_capitals() {
+    let mut texts = documents();
+    texts.push(root().join("charts/firstaid/templates/NOTES.txt"));
+    for path in texts {
+        let text = fs::read_to_string(&path).unwrap();
+        let (before, table) = text.split_once("<!-- attacks -->").unwrap_or((&text, ""));
+        let after = table.split_once("<!-- end of attacks -->").map_or("", |(_, after)| after);
+        for line in before.lines().chain(after.lines()) {
+            assert!(!line.contains(" why\"") && !line.contains("=\"why\""), "{}: {line}", path.display());
+        }
+    }
+}
