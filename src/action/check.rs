@@ -24,7 +24,7 @@ pub(super) fn plan(check: &Check, context: &Context<'_>, seen: &Seen) -> Result<
         after: serde_json::Map::new(),
         holds: Holds::default(),
         undo: None,
-        by_hand: format!("kubectl get -n {} {} {} -o yaml", context.namespace, target.kind.to_lowercase(), target.name),
+        by_hand: format!("kubectl get -n {} {} {} -o yaml", context.namespace, reference.typed(), target.name),
         summary: crate::api::condition::cut(&format!("check {name}: {}", check.that), 256),
         already: false,
         warnings: Vec::new(),

@@ -58,12 +58,7 @@ pub(super) fn plan(restart: &Restart, context: &Context<'_>, seen: &Seen) -> Res
             facts: fields(&json!({"uid": target.uid, "template": template_digest(object)})),
         },
         undo: None,
-        by_hand: format!(
-            "kubectl rollout restart -n {} {}/{}",
-            context.namespace,
-            target.kind.to_lowercase(),
-            target.name
-        ),
+        by_hand: format!("kubectl rollout restart -n {} {}/{}", context.namespace, reference.typed(), target.name),
         summary: format!("restart {name}"),
         already: false,
         warnings,

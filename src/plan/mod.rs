@@ -67,6 +67,16 @@ pub struct World {
     pub operator: Operator,
 }
 
+impl World {
+    /// The same, seen in this namespace: what is asked of it is always asked of the run's or the runbook's own, and the
+    /// commands of its sentences name it.
+    fn within(&self, namespace: &str) -> Self {
+        let mut world = self.clone();
+        world.seen = world.seen.within(namespace);
+        world
+    }
+}
+
 /// What the operator knows of itself.
 #[derive(Clone, Debug, Default)]
 pub struct Operator {
@@ -143,5 +153,6 @@ pub fn next(run: &RunbookRun, ballots: &[Approval], world: &World) -> Decision {
     if run.status.as_ref().is_some_and(|status| status.finished) {
         return Decision::Wait { until: None, holding: None };
     }
-    pass::Pass::new(run, ballots, world).and_then(|mut pass| pass.decide()).unwrap_or_else(|early| early)
+    let world = world.within(run.metadata.namespace.as_deref().unwrap_or_default());
+    pass::Pass::new(run, ballots, &world).and_then(|mut pass| pass.decide()).unwrap_or_else(|early| early)
 }
