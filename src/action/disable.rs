@@ -12,7 +12,7 @@ use super::{
 };
 use crate::api::run::{Holds, PlannedStep, Target, Undo};
 use crate::api::step::{ConfigMapFlag, Disable, Format, Rules};
-use crate::plan::digest;
+use crate::digest;
 
 /// The flag as the cluster holds it.
 struct Found {
