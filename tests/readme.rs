@@ -160,3 +160,13 @@ fn a_reason_to_fill_in_is_written_in_capitals() {
         }
     }
 }
+
+#[test]
+fn every_part_of_src_is_in_the_table_of_folders() {
+    let architecture = read("docs/architecture.md");
+    for entry in fs::read_dir(root().join("src")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let told = architecture.lines().any(|line| line.starts_with("| ") && line.contains(&format!("`src/{name}`")));
+        assert!(told || name == "lib.rs", "docs/architecture.md does not say what src/{name} is");
+    }
+}
