@@ -6,7 +6,7 @@ use super::observe::{target_of, version_of};
 use super::{Context, ObjectRef, Obstacle, Prospect, Query, Seen, Verdict, evidence, reason, refused};
 use crate::api::run::Holds;
 use crate::api::step::Check;
-use crate::plan::expression::{self, ExpressionError};
+use crate::expression::{self, ExpressionError};
 
 pub(super) fn look(check: &Check, _: &Context<'_>) -> Vec<Query> {
     ObjectRef::of(&check.object).map(Query::Object).into_iter().collect()

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::api::run::{Holds, PlannedStep, Target, Undo};
 use crate::api::step::{Disable, Format, Rules};
-use crate::plan::digest;
+use crate::digest;
 use text::InText;
 
 /// The flag as the cluster holds it.

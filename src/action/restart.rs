@@ -143,7 +143,7 @@ fn restarted_at(object: &Value) -> &str {
 
 /// What pods are made from. Defaults that the API server fills in are the same on every read.
 fn template_digest(object: &Value) -> String {
-    crate::plan::digest::of(object.pointer("/spec/template").unwrap_or(&Value::Null))
+    crate::digest::of(object.pointer("/spec/template").unwrap_or(&Value::Null))
 }
 
 #[cfg(test)]

@@ -10,11 +10,12 @@ use super::floor::{self, Terms, Unmet};
 use super::freeze::Frozen;
 use super::journal::{self, Segment, StepState};
 use super::pass::{Flow, Pass};
-use super::{Decision, MOST_VOID_PLANS, ballot, digest};
+use super::{Decision, MOST_VOID_PLANS, ballot};
 use crate::action::{self, Answer, Context, Obstacle, Query, Seen, reason};
 use crate::api::condition::cut;
 use crate::api::run::{Phase, Plan, PlannedStep, Target};
 use crate::api::{SCHEMA_VERSION, Step};
+use crate::digest;
 
 /// What a step finds and leaves may be so many bytes together: both stand in plan, journal and record, and what could not
 /// be stored after the act would be lost.
