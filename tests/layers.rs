@@ -132,7 +132,8 @@ fn what_decides_is_pure() {
         "println!",
         "tracing",
     ];
-    assert_eq!(mentions(&["src/api", "src/action", "src/plan", "src/guard", "src/verify"], &impure), NONE);
+    let pure = ["src/digest.rs", "src/expression.rs", "src/api", "src/action", "src/plan", "src/guard", "src/verify"];
+    assert_eq!(mentions(&pure, &impure), NONE);
 }
 
 #[test]
@@ -142,9 +143,18 @@ fn each_layer_knows_only_those_below() {
     };
     for (folder, names) in [
         ("src/api", &["action", "plan", "perform", "record", "control", "app", "cli", "http"][..]),
+        (
+            "src/digest.rs",
+            &["api", "action", "plan", "guard", "verify", "perform", "record", "control", "app", "cli", "http"],
+        ),
+        (
+            "src/expression.rs",
+            &["action", "plan", "guard", "verify", "perform", "record", "control", "app", "cli", "http"],
+        ),
+        ("src/action", &["plan", "perform", "record", "control", "app", "cli", "http", "verify", "guard"]),
         ("src/plan", &["perform", "record", "control", "app", "cli", "http", "verify"]),
         ("src/guard", &["action", "plan", "perform", "record", "control", "app", "cli", "http"]),
-        ("src/verify", &["action", "perform", "record", "control", "app", "cli", "http"]),
+        ("src/verify", &["action", "plan", "perform", "record", "control", "app", "cli", "http"]),
         ("src/perform", &["record", "control", "app", "cli", "http"]),
         ("src/record", &["control", "app", "cli", "http"]),
         ("src/control", &["app", "cli", "http"]),
@@ -152,11 +162,6 @@ fn each_layer_knows_only_those_below() {
         let above = above(names);
         assert_eq!(mentions(&[folder], &above.iter().map(String::as_str).collect::<Vec<_>>()), NONE);
     }
-    // Digests and expressions are all that an action takes from above; they know nothing themselves.
-    let above = above(&["plan", "perform", "record", "control", "app", "cli", "http"]);
-    let mut known = mentions(&["src/action"], &above.iter().map(String::as_str).collect::<Vec<_>>());
-    known.retain(|line| !line.contains("crate::plan::digest") && !line.contains("crate::plan::expression"));
-    assert_eq!(known, NONE);
 }
 
 #[test]
@@ -223,6 +228,8 @@ fn every_file_of_src_is_looked_at_by_these_rules() {
         "bin",
         "cli",
         "control",
+        "digest.rs",
+        "expression.rs",
         "guard",
         "http.rs",
         "lib.rs",

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::api::run::{Holds, PlannedStep, Target, Undo};
 use crate::api::step::{ConfigMapFlag, Disable, Format, Rules};
-use crate::plan::digest;
+use crate::digest;
 
 /// The flag as the cluster holds it.
 struct Found {
@@ -393,24 +393,25 @@ fn take(flag: &mut Value, pointer: &Pointer) {
 }
 
 fn by_hand(disable: &Disable, context: &Context<'_>, to: &Value) -> String {
-    let name = object(disable).name;
+    let reference = object(disable);
+    let (name, kind) = (&reference.name, reference.typed());
     let namespace = context.namespace;
     match &disable.config_map {
         Some(map) if map.format == Format::Plain => {
             format!(
-                "kubectl patch configmap -n {namespace} {name} --type merge -p '{}'",
+                "kubectl patch {kind} -n {namespace} {name} --type merge -p '{}'",
                 quoted(&json!({"data": {map.key.as_str(): to.to_string()}}))
             )
         }
         Some(map) => format!(
-            "kubectl edit configmap -n {namespace} {name}   # in {}, set {} to {}",
+            "kubectl edit {kind} -n {namespace} {name}   # in {}, set {} to {}",
             map.key,
             map.pointer.as_deref().unwrap_or_default(),
             // JSON has no line breaks of its own, so this stays behind the comment sign.
             crate::api::condition::cut(&to.to_string(), 256)
         ),
         None => format!(
-            "kubectl patch featureflag -n {namespace} {name} --type merge -p '{}'",
+            "kubectl patch {kind} -n {namespace} {name} --type merge -p '{}'",
             quoted(&json!({"spec": {"flagSpec": {"flags": {disable.flag.as_str(): to}}}}))
         ),
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{gate, journal};
+use super::{journal, tally};
 use crate::action::Effect;
 use crate::api::run::PlannedStep;
 use crate::api::{Approval, RunbookRun, RunbookRunStatus};
@@ -61,9 +61,9 @@ impl Memory {
         let Some(status) = &run.status else { return };
         let segments = status.plans.keys().filter_map(|key| key.split_once('.')?.0.parse().ok());
         for (_, _, plan) in segments.filter_map(|segment: usize| journal::plan_of(status, segment)) {
-            let closed = !matches!(gate::tally(run, plan, ballots.iter()), gate::Tally::Quorum(_));
+            let closed = !matches!(tally::tally(run, plan, ballots.iter()), tally::Tally::Quorum(_));
             // Broken glass may have opened it before somebody said no.
-            if plan.gate.is_some() && closed && gate::glass_of(run, plan).is_none() {
+            if plan.gate.is_some() && closed && tally::glass_of(run, plan).is_none() {
                 self.untouched.extend(plan.steps.iter().map(|step| step.token.clone()));
             }
             // Nobody acts on a step before the one before it is settled.

@@ -14,10 +14,8 @@
 //! [`next`] returns one [`Decision`] with at most one effect. Whoever carries it out brings back what came of it, and
 //! asks again. Everything that must survive a crash is in the run's status before the effect: the plan is the intent.
 
-pub mod digest;
-pub mod expression;
-
 mod act;
+mod asking;
 mod ballot;
 mod check;
 mod finish;
@@ -35,6 +33,7 @@ mod rehearse;
 mod revert;
 mod segment;
 mod settle;
+mod tally;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -44,7 +43,7 @@ pub use floor::Floor;
 pub use freeze::{Frozen, Unfit};
 pub use memory::{Memory, Reply, Sent};
 pub use ratify::{Ratification, ratified};
-pub use record::{hash_of, hash_of_json, mark as mark_note};
+pub use record::{hash_of, mark as mark_note};
 pub use rehearse::{Rehearsal, rehearse};
 
 use crate::action::{Effect, Query, Seen};
@@ -63,6 +62,16 @@ pub struct World {
     pub memory: Memory,
     /// The operator itself.
     pub operator: Operator,
+}
+
+impl World {
+    /// The same, seen in this namespace: what is asked of it is always asked of the run's or the runbook's own, and the
+    /// commands of its sentences name it.
+    fn within(&self, namespace: &str) -> Self {
+        let mut world = self.clone();
+        world.seen = world.seen.within(namespace);
+        world
+    }
 }
 
 /// What the operator knows of itself.
@@ -141,5 +150,6 @@ pub fn next(run: &RunbookRun, ballots: &[Approval], world: &World) -> Decision {
     if run.status.as_ref().is_some_and(|status| status.finished) {
         return Decision::Wait { until: None, holding: None };
     }
-    pass::Pass::new(run, ballots, world).and_then(|mut pass| pass.decide()).unwrap_or_else(|early| early)
+    let world = world.within(run.metadata.namespace.as_deref().unwrap_or_default());
+    pass::Pass::new(run, ballots, &world).and_then(|mut pass| pass.decide()).unwrap_or_else(|early| early)
 }

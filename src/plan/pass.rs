@@ -5,9 +5,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::act::Attempt;
 use super::freeze::{Frozen, freeze};
+use super::gate::Before;
 use super::intent::Act;
 use super::journal::{self, Segment, StepState};
-use super::{Decision, GATE_LOOK, World, ballot, expression, guards};
+use super::{Decision, GATE_LOOK, World, ballot, guards};
 use crate::action::{self, Answer, Obstacle, Query};
 use crate::api::approval::BallotKind;
 use crate::api::condition::cut;
@@ -15,6 +16,7 @@ use crate::api::identity::is_user_name;
 use crate::api::run::{Mode, Phase};
 use crate::api::step::{OnFailure, Step};
 use crate::api::{ABORT_ANNOTATION, Approval, RunbookRun, RunbookRunStatus};
+use crate::expression;
 
 /// One pass. Methods that decide return `Err(decision)` where the decision comes early.
 pub(super) struct Pass<'a> {
@@ -236,7 +238,7 @@ impl<'a> Pass<'a> {
         }
         let mut act =
             Act { step, planned, plan: key.to_owned(), intent_at: plan.planned_at.clone(), votes: Vec::new() };
-        act.votes = self.open_gate(index, segment, plan, &act)?;
+        act.votes = self.open_gate(&Before { index, segment, plan, act: &act })?;
         match self.send(&act)? {
             Attempt::Decided(decision) => Ok(decision),
             Attempt::Void(why) => self.plan_segment(index, segment, &why),

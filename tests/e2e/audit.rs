@@ -17,7 +17,7 @@ pub struct Audit {
 }
 
 /// What the operator may ask for in its own name beside our own kinds: verbs, API group, resource, namespace, name.
-/// `*` is any. Leases are left out of the sandbox's audit log.
+/// `*` is any. Leases that it renews are left out of the sandbox's audit log.
 const OWN: &[(&[&str], &str, &str, &str, &str)] = &[
     (&["get"], "", "serviceaccounts", "*", "*"),
     (&["get"], "", "namespaces", "*", "kube-system"),

@@ -170,7 +170,7 @@ fn a_failure_stops_the_run_or_is_passed_over() -> Result<()> {
     town.wait_phase("no-cooks", "Reverted")?;
     let record = town.record("no-cooks", "more")?;
     assert!(
-        text(&record, "/spec/verification").starts_with("not within 2s: Kitchen/main has 2 of 4 replicas ready"),
+        text(&record, "/spec/verification").starts_with("not within 2s: Kitchen/main has 2 of 4 replicas observed"),
         "{record:#}"
     );
     assert_eq!((text(&record, "/spec/verified"), text(&record, "/status/state")), ("No", "Reverted"));

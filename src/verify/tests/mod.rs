@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 
 use super::{Evidence, RunReport, Stored, judge};
-use crate::plan::hash_of_json;
+use crate::digest;
 use crate::plan::tests::cluster::{Cluster, check, on_call, scale};
 
 /// What is left of a real run of four steps behind one gate, as it is stored.
@@ -74,7 +74,7 @@ fn record(evidence: &mut Evidence, seq: usize) -> &mut Value {
 
 /// Gives a record the hash of its content.
 fn rehash(record: &mut Value) -> String {
-    let hash = hash_of_json(&record["spec"]);
+    let hash = digest::of_record(&record["spec"]);
     record["spec"]["hash"] = json!(hash);
     hash
 }

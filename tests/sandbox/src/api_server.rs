@@ -127,6 +127,9 @@ fn emulate(command: &mut Command, options: &Options) {
 fn write_audit_policy(path: &Path) -> Result<()> {
     let reading = ["get", "list", "watch"];
     let components: Vec<_> = COMPONENTS.iter().map(|(_, user, _)| user).collect();
+    // Those who renew a Lease all the time.
+    let operator = "system:serviceaccount:firstaid-system:firstaid";
+    let renewing: Vec<_> = components.iter().map(|user| user.as_ref()).chain([operator]).collect();
     let policy = json!({
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
@@ -134,7 +137,7 @@ fn write_audit_policy(path: &Path) -> Result<()> {
         "omitManagedFields": true,
         "rules": [
             {"level": "None", "users": ["system:apiserver"]},
-            {"level": "None", "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}]},
+            {"level": "None", "users": renewing, "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}]},
             {"level": "None", "nonResourceURLs": ["/livez*", "/readyz*", "/healthz*"]},
             {"level": "None", "users": components, "verbs": reading},
             {"level": "None", "userGroups": ["system:serviceaccounts:kube-system"], "verbs": reading},

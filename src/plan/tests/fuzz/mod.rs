@@ -192,7 +192,7 @@ impl<'a> Drive<'a> {
     fn record(&self, record: &ActionRecord) {
         self.stored("ActionRecord", record);
         let spec = &json!(record)["spec"];
-        assert_eq!(plan::hash_of_json(spec), record.spec.hash, "the hash is not that of what is stored");
+        assert_eq!(crate::digest::of_record(spec), record.spec.hash, "the hash is not that of what is stored");
     }
 
     fn stored<T: serde::Serialize>(&self, kind: &str, object: &T) {
