@@ -1,7 +1,5 @@
 //! Questions to the world and their answers: the only way in which the pure core learns anything.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -195,8 +193,7 @@ pub struct ScalePaths {
 pub struct Seen {
     /// Where the objects are, for commands; empty where nobody has said.
     namespace: String,
-    /// Shared, since a document may be large and each turn of a pass has a copy of its own.
-    answers: Arc<Vec<(Query, Answer)>>,
+    answers: Vec<(Query, Answer)>,
 }
 
 impl Seen {
@@ -207,19 +204,18 @@ impl Seen {
 
     /// Adds an answer.
     pub fn add(&mut self, query: Query, answer: Answer) {
-        let answers = Arc::make_mut(&mut self.answers);
-        answers.retain(|(known, _)| *known != query);
-        answers.push((query, answer));
+        self.answers.retain(|(known, _)| *known != query);
+        self.answers.push((query, answer));
     }
 
     /// Forgets the answers to these, so that they are asked again.
     pub fn forget(&mut self, queries: &[Query]) {
-        Arc::make_mut(&mut self.answers).retain(|(query, _)| !queries.contains(query));
+        self.answers.retain(|(query, _)| !queries.contains(query));
     }
 
     /// Forgets everything: after a write, what was seen before it is old.
     pub fn clear(&mut self) {
-        self.answers = Arc::default();
+        self.answers.clear();
     }
 
     /// The answer to a question, if it has been asked.
@@ -377,19 +373,5 @@ mod tests {
         let words = "Kitchen/main does not exist in this namespace; look with: kubectl get";
         assert_eq!(said(&seen), format!("{words} kitchen.test.example"));
         assert_eq!(said(&seen.clone().within("shop")), format!("{words} -n shop kitchen.test.example"));
-    }
-
-    #[test]
-    fn what_is_added_to_a_copy_is_not_seen_in_the_other() {
-        let mut seen = Seen::default();
-        seen.add(Query::Brake, Answer::Brake(None));
-        let mut copy = seen.clone().within("shop");
-        copy.add(Query::Brake, Answer::Brake(Some("stop".to_owned())));
-        copy.add(Query::Journal, Answer::Yes);
-        assert_eq!((seen.answer(&Query::Brake), seen.answer(&Query::Journal)), (Some(&Answer::Brake(None)), None));
-        copy.forget(&[Query::Brake]);
-        assert_eq!((copy.answer(&Query::Brake), copy.answer(&Query::Journal)), (None, Some(&Answer::Yes)));
-        copy.clear();
-        assert_eq!((copy.missing(&[Query::Journal]).len(), copy.namespace.as_str()), (1, "shop"));
     }
 }

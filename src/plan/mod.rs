@@ -7,7 +7,7 @@
 //!                        |   the plan is void  |  | denied,        | cannot be read     | not in time
 //!                        +---------------------+  | expired,       v back               v
 //!                                                 | aborted    NeedsHuman           Stop | Continue | Revert
-//!                                                 v            (settle="done|not-done why")
+//!                                                 v            (settle="done|not-done WHY")
 //!                                      Denied, Expired, Aborted
 //! ```
 //!
@@ -62,16 +62,6 @@ pub struct World {
     pub memory: Memory,
     /// The operator itself.
     pub operator: Operator,
-}
-
-impl World {
-    /// The same, seen in this namespace: what is asked of it is always asked of the run's or the runbook's own, and the
-    /// commands of its sentences name it.
-    fn within(&self, namespace: &str) -> Self {
-        let mut world = self.clone();
-        world.seen = world.seen.within(namespace);
-        world
-    }
 }
 
 /// What the operator knows of itself.
@@ -150,6 +140,5 @@ pub fn next(run: &RunbookRun, ballots: &[Approval], world: &World) -> Decision {
     if run.status.as_ref().is_some_and(|status| status.finished) {
         return Decision::Wait { until: None, holding: None };
     }
-    let world = world.within(run.metadata.namespace.as_deref().unwrap_or_default());
-    pass::Pass::new(run, ballots, &world).and_then(|mut pass| pass.decide()).unwrap_or_else(|early| early)
+    pass::Pass::new(run, ballots, world).and_then(|mut pass| pass.decide()).unwrap_or_else(|early| early)
 }

@@ -32,7 +32,6 @@ pub fn rehearse(runbook: &Runbook, world: &World) -> Rehearsal {
         Err(unfit) => return Rehearsal::Stalled { reason: "Invalid".to_owned(), sentence: unfit.to_string() },
     };
     let namespace = runbook.metadata.namespace.as_deref().unwrap_or_default();
-    let world = world.within(namespace);
     let context = Context { namespace, params: &frozen.parameters, intent_at: world.now };
     let mut effects = Vec::new();
     let mut unseen = Vec::new();
