@@ -9,6 +9,7 @@
 //!                        ^
 //!                   app, main        wiring
 //!
+//! digest, expression   pure: hashes of canonical JSON, and CEL; they know nothing of ours
 //! guard     pure: the admission policies as they were shipped, and what differs from them
 //! verify    pure: whether the records, and what they say of ballots and runs, still stand
 //! ```
@@ -20,6 +21,8 @@ pub mod api;
 pub mod app;
 pub mod cli;
 pub mod control;
+pub mod digest;
+pub mod expression;
 pub mod guard;
 pub mod http;
 pub mod metrics;

@@ -1,4 +1,4 @@
-//! What is counted, with closed label sets.
+//! What is counted, with closed label sets. `docs/architecture.md` has the table for whoever looks at it.
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -10,38 +10,48 @@ use crate::api::run::Phase;
 use crate::plan::Reply;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Label {
-    value: String,
+struct Ended {
+    phase: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    reply: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Failed {
+    category: &'static str,
 }
 
 /// The operator's metrics. Cloning shares them.
 #[derive(Clone, Default)]
 pub struct Metrics {
-    finished: Family<Label, Counter>,
-    acted: Family<Label, Counter>,
-    errors: Family<Label, Counter>,
+    finished: Family<Ended, Counter>,
+    acted: Family<Answered, Counter>,
+    errors: Family<Failed, Counter>,
     guards: Gauge,
 }
 
 impl Metrics {
     /// A run has ended.
     pub fn finished(&self, phase: Phase) {
-        self.finished.get_or_create(&Label { value: format!("{phase:?}") }).inc();
+        self.finished.get_or_create(&Ended { phase: format!("{phase:?}") }).inc();
     }
 
     /// An act was sent.
     pub fn acted(&self, reply: &Reply) {
-        let value = match reply {
+        let reply = match reply {
             Reply::Landed => "landed",
             Reply::Refused { .. } => "refused",
             Reply::Ambiguous(_) => "ambiguous",
         };
-        self.acted.get_or_create(&Label { value: value.to_owned() }).inc();
+        self.acted.get_or_create(&Answered { reply }).inc();
     }
 
-    /// A pass ended early.
+    /// Something that should have been done was not: a word of a closed set says what.
     pub fn error(&self, category: &'static str) {
-        self.errors.get_or_create(&Label { value: category.to_owned() }).inc();
+        self.errors.get_or_create(&Failed { category }).inc();
     }
 
     /// Whether the approval policies were last proven to be in force.
@@ -57,7 +67,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("firstaid");
         registry.register("runs_finished", "Runs that ended, by phase", self.finished.clone());
         registry.register("acts", "Acts that were sent, by what came back", self.acted.clone());
-        registry.register("pass_errors", "Passes that ended early, by category", self.errors.clone());
+        registry.register("errors", "What could not be done, by category", self.errors.clone());
         registry.register(
             "guards_proven",
             "1 while the approval policies are proven to be in force",
@@ -66,5 +76,52 @@ impl Metrics {
         let mut text = String::new();
         text::encode(&mut text, &registry)?;
         Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Each metric with its label, as a line of the table in the document begins.
+    fn shown() -> BTreeSet<String> {
+        let metrics = Metrics::default();
+        metrics.finished(Phase::Succeeded);
+        metrics.acted(&Reply::Landed);
+        metrics.error("call");
+        metrics.guards(true);
+        let text = metrics.encode().unwrap();
+        let row = |line: &str| match line.split_once('{') {
+            Some((name, labels)) => format!("| `{name}` | `{}` |", labels.split('=').next().unwrap()),
+            None => format!("| `{}` | |", line.split(' ').next().unwrap()),
+        };
+        text.lines().filter(|line| !line.starts_with('#')).map(row).collect()
+    }
+
+    #[test]
+    fn the_document_has_every_metric_with_its_label_and_no_other() {
+        let document = include_str!("../docs/architecture.md");
+        let rows = document.lines().filter(|line| line.starts_with("| `firstaid_"));
+        let documented: BTreeSet<String> = rows.map(|row| row.split_inclusive('|').take(3).collect()).collect();
+        assert_eq!(shown(), documented);
+    }
+
+    #[test]
+    fn each_label_says_what_its_value_is() {
+        let metrics = Metrics::default();
+        metrics.finished(Phase::Denied);
+        metrics.acted(&Reply::Landed);
+        metrics.error("refused");
+        let text = metrics.encode().unwrap();
+        for line in [
+            "firstaid_runs_finished_total{phase=\"Denied\"} 1",
+            "firstaid_acts_total{reply=\"landed\"} 1",
+            "firstaid_errors_total{category=\"refused\"} 1",
+            "firstaid_guards_proven 0",
+        ] {
+            assert!(text.lines().any(|seen| seen == line), "{line} is not in:\n{text}");
+        }
     }
 }

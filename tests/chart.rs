@@ -311,6 +311,11 @@ fn the_operator_runs_with_as_little_as_it_needs() {
 #[case::no_such_mode(r#"stamping="sometimes""#, "stamping")]
 #[case::role_that_is_no_name(r#"roles=["SRE team"]"#, "roles")]
 #[case::tenant_without_a_mode(r#"tenants=[{"namespace":"shop"}]"#, "impersonation")]
+#[case::tenant_without_a_namespace(r#"tenants=[{"impersonation":"legacy"}]"#, "tenants")]
+#[case::tenant_with_a_label_without_a_value(
+    r#"tenants=[{"namespacesWithLabel":"tenant","impersonation":"legacy"}]"#,
+    "namespacesWithLabel"
+)]
 #[case::constrained_to_nothing(r#"tenants=[{"namespace":"shop","impersonation":"constrained"}]"#, "rules")]
 #[case::constrained_to_everything(
     r#"tenants=[{"namespace":"shop","impersonation":"constrained","rules":[{"apiGroups":["*"],"resources":["deployments"],"verbs":["get"]}]}]"#,

@@ -87,6 +87,22 @@ fn guards_hold(sandbox: &Sandbox) -> Result<()> {
     Ok(())
 }
 
+/// Namespaces with a label get their grant at the next upgrade, and no others.
+fn tenants_by_their_label(sandbox: &Sandbox) -> Result<()> {
+    for namespace in ["bank", "museum"] {
+        sandbox.kubectl_run("root", &["create", "namespace", namespace])?.ok()?;
+    }
+    sandbox.kubectl_run("root", &["label", "namespace", "bank", "firstaid.dev/tenant=yes"])?.ok()?;
+    let tenants = r#"tenants=[{"namespacesWithLabel":"firstaid.dev/tenant=yes","impersonation":"legacy"}]"#;
+    let upgrade =
+        ["upgrade", "firstaid", "charts/firstaid", "-n", "firstaid-system", "--reuse-values", "--set-json", tenants];
+    helm(sandbox, &upgrade)?.ok().context("helm upgrade")?;
+    get(sandbox, &["role,rolebinding", "-n", "bank", "firstaid-acts-as-firstaid"])?;
+    let elsewhere = get(sandbox, &["role,rolebinding", "-n", "museum"])?;
+    ensure!(items(&elsewhere).is_empty(), "{elsewhere:#}");
+    Ok(())
+}
+
 #[test]
 fn from_an_empty_cluster_to_a_first_run_and_away_again() -> Result<()> {
     let sandbox = Sandbox::start(&Options::default())?;
@@ -128,6 +144,7 @@ fn from_an_empty_cluster_to_a_first_run_and_away_again() -> Result<()> {
     get(&sandbox, &["clusterrole", "firstaid-approver-as-net"])?;
     assert_eq!(records(&sandbox)?, before);
     guards_hold(&sandbox)?;
+    tenants_by_their_label(&sandbox)?;
     run(&sandbox, "8")?;
     let before = records(&sandbox)?;
     assert_eq!(before.len(), 6);

@@ -6,7 +6,7 @@ use super::observe::{target_of, version_of};
 use super::{Context, ObjectRef, Obstacle, Prospect, Query, Seen, Verdict, evidence, reason, refused};
 use crate::api::run::Holds;
 use crate::api::step::Check;
-use crate::plan::expression::{self, ExpressionError};
+use crate::expression::{self, ExpressionError};
 
 pub(super) fn look(check: &Check, _: &Context<'_>) -> Vec<Query> {
     ObjectRef::of(&check.object).map(Query::Object).into_iter().collect()
@@ -24,7 +24,7 @@ pub(super) fn plan(check: &Check, context: &Context<'_>, seen: &Seen) -> Result<
         after: serde_json::Map::new(),
         holds: Holds::default(),
         undo: None,
-        by_hand: format!("kubectl get -n {} {} {} -o yaml", context.namespace, target.kind.to_lowercase(), target.name),
+        by_hand: format!("kubectl get -n {} {} {} -o yaml", context.namespace, reference.typed(), target.name),
         summary: crate::api::condition::cut(&format!("check {name}: {}", check.that), 256),
         already: false,
         warnings: Vec::new(),

@@ -1,18 +1,22 @@
 //! `disable`: force a feature flag to its off value, in a ConfigMap or in an OpenFeature `FeatureFlag` resource.
 //!
-//! What a flag is, what its off is, and which bytes change is [`super::flag`]'s knowledge; this file joins it to objects.
+//! What a flag is, what its off is, and which bytes change is [`super::flag`]'s knowledge; this file joins it to objects,
+//! and [`text`] to the text of a ConfigMap.
+
+mod text;
 
 use serde_json::{Map, Value, json};
 
-use super::flag::{self, DocumentError, Pointer, Preserved};
+use super::flag::{self, Pointer};
 use super::observe::{other_object, target_of, version_of};
 use super::{
     Change, Context, Done, Effect, ObjectRef, Obstacle, Prospect, Query, Seen, Verdict, evidence, fields, owners,
-    pointer_token, reason, refused,
+    reason, refused,
 };
 use crate::api::run::{Holds, PlannedStep, Target, Undo};
-use crate::api::step::{ConfigMapFlag, Disable, Format, Rules};
-use crate::plan::digest;
+use crate::api::step::{Disable, Format, Rules};
+use crate::digest;
+use text::InText;
 
 /// The flag as the cluster holds it.
 struct Found {
@@ -68,29 +72,30 @@ pub(super) fn plan(disable: &Disable, context: &Context<'_>, seen: &Seen) -> Res
     let target = target_of(&reference, context.namespace, live);
     let mut warnings = owners::warnings(live);
     warnings.extend(off.warnings.iter().cloned());
-    if disable.config_map.is_some() {
+    let mut before = state(&found.flag, &Map::new());
+    if let Some(text) = InText::of(disable) {
         warnings.push(format!(
             "pods that read {} as environment variables or by subPath see the change only after a restart",
             target.display()
         ));
-        if let Some(Preserved::Reformatted(what)) = changed_text(disable, live, &after)?.map(|edited| edited.preserved)
-        {
-            warnings.push(what);
+        if let Some(edit) = text.edit(live, (&found.flag, &after), None)? {
+            before = state(&found.flag, &edit.written);
+            warnings.extend(edit.warning);
         }
     }
     Ok(Prospect {
         seen: version_of(live),
-        before: fields(&json!({"flag": found.flag})),
+        undo: Some(undo_words(disable, context, &found.flag, &before)),
+        before,
         holds: Holds {
             sentence: format!("flag {} still has the value that it had ({})", disable.flag, off.before),
             facts: fields(&json!({"uid": target.uid, "flag": digest::of(&found.flag)})),
         },
-        undo: Some(undo_words(disable, context, &found.flag)),
         by_hand: by_hand(disable, context, &after),
         summary: format!("flag {} {} -> {}", disable.flag, off.before, off.after),
         already: off.already,
         warnings,
-        after: fields(&json!({"flag": after})),
+        after: state(&after, &Map::new()),
         target,
     })
 }
@@ -116,26 +121,24 @@ pub(super) fn effect(
     let live = seen.object(&object(disable))?;
     let now = find(disable, live)?.flag;
     let after = planned.after.get("flag").cloned().unwrap_or_default();
-    let before = fields(&json!({"flag": now}));
-    let changes = match &disable.config_map {
-        Some(map) => changed_text(disable, live, &after)?
-            .map(|edited| Change {
-                path: format!("/data/{}", pointer_token(&map.key)),
-                old: live.get("data").and_then(|data| data.get(&map.key)).cloned(),
-                new: Some(Value::String(edited.text)),
-            })
-            .into_iter()
-            .collect(),
+    let plain = state(&now, &Map::new());
+    if now == after {
+        // Somebody brought it there already, in words of their own.
+        return Ok(Effect::new(&planned.target, live, &planned.token, &[], plain.clone(), plain));
+    }
+    let (before, changes) = match InText::of(disable) {
+        Some(text) => match text.edit(live, (&now, &after), planned.after.get("written"))? {
+            Some(edit) => (state(&now, &edit.written), vec![edit.change]),
+            None => (plain, Vec::new()),
+        },
         None => {
             let place = flag::resource_place(&disable.flag).to_string();
-            differences(&now, &after)
-                .into_iter()
-                .map(|(pointer, new)| Change {
-                    path: format!("{place}{pointer}"),
-                    old: now.pointer(&pointer.to_string()).cloned(),
-                    new,
-                })
-                .collect::<Vec<_>>()
+            let changes = differences(&now, &after).into_iter().map(|(pointer, new)| Change {
+                path: format!("{place}{pointer}"),
+                old: now.pointer(&pointer.to_string()).cloned(),
+                new,
+            });
+            (plain, changes.collect())
         }
     };
     Ok(Effect::new(&planned.target, live, &planned.token, &changes, before, planned.after.clone()))
@@ -206,12 +209,14 @@ pub(super) fn undo(
     let now = find(disable, live)?.flag;
     let nothing = Value::Null;
     let (before, ours) = (done.before.get("flag").unwrap_or(&nothing), done.after.get("flag").unwrap_or(&nothing));
-    let mut after = now.clone();
+    let (mut after, mut written) = (now.clone(), Map::new());
     // Only what we changed is compared and restored; what others changed beside it stays.
     for (pointer, back) in differences(ours, before) {
         let place = pointer.to_string();
         let (live, ours) = (now.pointer(&place), ours.pointer(&place));
         if live == ours {
+            let words = done.before.get("written").and_then(|written| written.get(&place));
+            written.extend(words.map(|words| (place.clone(), words.clone())));
             match back {
                 Some(value) => put(&mut after, &pointer, value),
                 None => take(&mut after, &pointer),
@@ -231,7 +236,7 @@ pub(super) fn undo(
         target: done.target.clone(),
         seen: version_of(live),
         already: after == now,
-        before: fields(&json!({"flag": now})),
+        before: state(&now, &Map::new()),
         holds: Holds {
             sentence: format!("flag {} still has the value that First Aid set", disable.flag),
             facts: fields(&json!({"uid": done.target.uid, "flag": digest::of(&now)})),
@@ -240,7 +245,7 @@ pub(super) fn undo(
         by_hand: by_hand(disable, context, &after),
         summary: format!("flag {} back to what it was", disable.flag),
         warnings: Vec::new(),
-        after: fields(&json!({"flag": after})),
+        after: state(&after, &written),
     })
 }
 
@@ -250,25 +255,26 @@ pub(super) fn undo_note(
     _: &Target,
     before: &Map<String, Value>,
 ) -> Option<Undo> {
-    before.get("flag").map(|flag| undo_words(disable, context, flag))
+    before.get("flag").map(|flag| undo_words(disable, context, flag, before))
 }
 
-fn undo_words(disable: &Disable, context: &Context<'_>, before: &Value) -> Undo {
-    let was = match before.get("defaultVariant").and_then(Value::as_str) {
+fn undo_words(disable: &Disable, context: &Context<'_>, flag: &Value, before: &Map<String, Value>) -> Undo {
+    let was = match flag.get("defaultVariant").and_then(Value::as_str) {
         Some(variant) => format!("what it was ({variant})"),
-        None if before.is_object() => "what it was".to_owned(),
-        None => before.to_string(),
+        None if flag.is_object() => "what it was".to_owned(),
+        None => flag.to_string(),
     };
+    let words = if before.contains_key("written") { ", as in before.written of the record" } else { "" };
     Undo {
         summary: format!("flag {} back to {was}", disable.flag),
-        by_hand: by_hand(disable, context, before),
-        restore: fields(&json!({"flag": before})),
+        by_hand: format!("{}{words}", by_hand(disable, context, flag)),
+        restore: before.clone(),
     }
 }
 
 /// Finds the flag in its object.
 fn find(disable: &Disable, live: &Value) -> Result<Found, Obstacle> {
-    let Some(map) = &disable.config_map else {
+    let Some(text) = InText::of(disable) else {
         let spec = live.pointer("/spec/flagSpec").cloned().unwrap_or_default();
         let flags = spec.get("flags").and_then(Value::as_object);
         let Some(flag) = flags.and_then(|flags| flags.get(&disable.flag)) else {
@@ -285,15 +291,7 @@ fn find(disable: &Disable, live: &Value) -> Result<Found, Obstacle> {
         };
         return Ok(Found { flag: flag.clone(), key: disable.flag.clone(), document: spec });
     };
-    let text = text(map, live)?;
-    let place = place(map)?;
-    let unfit = |e: DocumentError| unfit(disable, map, &e);
-    let flag = flag::read(text, format(map.format), &place).map_err(unfit)?;
-    let key = place.tokens().last().cloned().unwrap_or_else(|| disable.flag.clone());
-    let document = match map.format {
-        Format::Json | Format::Yaml => flag::read(text, format(map.format), &Pointer::root()).map_err(unfit)?,
-        Format::Plain | Format::Properties => Value::Null,
-    };
+    let (flag, document, key) = text.find(live)?;
     let document = if document.get("flags").is_some_and(|flags| flags.get(&key).is_some()) {
         document
     } else {
@@ -302,53 +300,13 @@ fn find(disable: &Disable, live: &Value) -> Result<Found, Obstacle> {
     Ok(Found { flag, document, key })
 }
 
-/// The text of the ConfigMap's key.
-fn text<'a>(map: &ConfigMapFlag, live: &'a Value) -> Result<&'a str, Obstacle> {
-    let data = live.get("data").and_then(Value::as_object);
-    data.and_then(|data| data.get(&map.key)).and_then(Value::as_str).ok_or_else(|| {
-        let known: Vec<&str> = data.into_iter().flat_map(Map::keys).map(String::as_str).collect();
-        refused(
-            reason::FLAG_UNKNOWN,
-            format!("ConfigMap/{} has no key {:?}; it has: {}", map.name, map.key, known.join(", ")),
-        )
-    })
-}
-
-/// The ConfigMap's text with the flag as wanted; none where it is so already.
-fn changed_text(disable: &Disable, live: &Value, after: &Value) -> Result<Option<flag::Edited>, Obstacle> {
-    let Some(map) = &disable.config_map else { return Ok(None) };
-    let place = place(map)?;
-    let places: Vec<(Pointer, Value)> = differences(&find(disable, live)?.flag, after)
-        .into_iter()
-        .filter_map(|(pointer, value)| Some((place.join(&pointer), value?)))
-        .collect();
-    if places.is_empty() {
-        return Ok(None);
+/// The flag's value as a plan and its records say it, and how it is written where that must be kept for the undo.
+fn state(flag: &Value, written: &Map<String, Value>) -> Map<String, Value> {
+    let mut state = fields(&json!({"flag": flag}));
+    if !written.is_empty() {
+        state.insert("written".to_owned(), Value::Object(written.clone()));
     }
-    flag::write(text(map, live)?, format(map.format), &places).map(Some).map_err(|e| unfit(disable, map, &e))
-}
-
-fn unfit(disable: &Disable, map: &ConfigMapFlag, error: &DocumentError) -> Obstacle {
-    let reason = match error {
-        DocumentError::NotFound { .. } | DocumentError::ThroughScalar { .. } => reason::FLAG_UNKNOWN,
-        _ => reason::DOCUMENT_UNFIT,
-    };
-    refused(reason, format!("flag {} in key {} of ConfigMap/{}: {error}", disable.flag, map.key, map.name))
-}
-
-fn place(map: &ConfigMapFlag) -> Result<Pointer, Obstacle> {
-    map.pointer.as_deref().map_or(Ok(Pointer::root()), |text| {
-        text.parse().map_err(|e: flag::PointerError| refused(reason::INVALID, e.to_string()))
-    })
-}
-
-fn format(format: Format) -> flag::Format {
-    match format {
-        Format::Plain => flag::Format::Plain,
-        Format::Json => flag::Format::Json,
-        Format::Yaml => flag::Format::Yaml,
-        Format::Properties => flag::Format::Properties,
-    }
+    state
 }
 
 fn rules(rules: Rules) -> flag::Rules {
@@ -393,24 +351,25 @@ fn take(flag: &mut Value, pointer: &Pointer) {
 }
 
 fn by_hand(disable: &Disable, context: &Context<'_>, to: &Value) -> String {
-    let name = object(disable).name;
+    let reference = object(disable);
+    let (name, kind) = (&reference.name, reference.typed());
     let namespace = context.namespace;
     match &disable.config_map {
         Some(map) if map.format == Format::Plain => {
             format!(
-                "kubectl patch configmap -n {namespace} {name} --type merge -p '{}'",
+                "kubectl patch {kind} -n {namespace} {name} --type merge -p '{}'",
                 quoted(&json!({"data": {map.key.as_str(): to.to_string()}}))
             )
         }
         Some(map) => format!(
-            "kubectl edit configmap -n {namespace} {name}   # in {}, set {} to {}",
+            "kubectl edit {kind} -n {namespace} {name}   # in {}, set {} to {}",
             map.key,
             map.pointer.as_deref().unwrap_or_default(),
             // JSON has no line breaks of its own, so this stays behind the comment sign.
             crate::api::condition::cut(&to.to_string(), 256)
         ),
         None => format!(
-            "kubectl patch featureflag -n {namespace} {name} --type merge -p '{}'",
+            "kubectl patch {kind} -n {namespace} {name} --type merge -p '{}'",
             quoted(&json!({"spec": {"flagSpec": {"flags": {disable.flag.as_str(): to}}}}))
         ),
     }
@@ -422,94 +381,4 @@ fn quoted(json: &Value) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::Answer;
-    use super::*;
-
-    fn disable(fields: Value) -> Disable {
-        let mut whole = json!({"flag": "recs"});
-        whole.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        serde_json::from_value(whole).unwrap()
-    }
-
-    fn in_document() -> Disable {
-        disable(json!({"configMap": {"name": "flags", "key": "f.json", "format": "Json", "pointer": "/recs"}}))
-    }
-
-    fn map(text: &str) -> Value {
-        json!({"metadata": {"uid": "u1", "resourceVersion": "7"}, "data": {"f.json": text, "OTHER": "x"}})
-    }
-
-    fn seen(disable: &Disable, object: Value) -> Seen {
-        let mut seen = Seen::default();
-        seen.add(Query::Object(super::object(disable)), Answer::Object(Some(object)));
-        seen
-    }
-
-    fn context() -> Context<'static> {
-        Context { namespace: "shop", params: &Value::Null, intent_at: jiff::Timestamp::UNIX_EPOCH }
-    }
-
-    fn planned(prospect: Prospect) -> PlannedStep {
-        prospect.planned("off", 1, "disable", "t")
-    }
-
-    #[test]
-    fn one_place_of_a_document_changes_and_every_other_byte_stays() {
-        let disable = in_document();
-        let before = "{ \"a\": 1,\n  \"recs\" : true , \"z\":[ ] }\n";
-        let seen = seen(&disable, map(before));
-        let planned = planned(plan(&disable, &context(), &seen).unwrap());
-        assert_eq!(planned.summary, "flag recs true -> false");
-        let effect = effect(&disable, &context(), &planned, &seen).unwrap();
-        assert_eq!(
-            effect.patch.last().unwrap(),
-            &json!({"op": "add", "path": "/data/f.json", "value": before.replace("true", "false")})
-        );
-        assert!(
-            effect.patch.contains(&json!({"op": "test", "path": "/data/f.json", "value": before})),
-            "kinds without generation test the old value"
-        );
-    }
-
-    #[test]
-    fn undo_leaves_what_others_changed_beside_it() {
-        let disable = disable(json!({"featureFlag": {"name": "ff"}, "rules": "Suspend"}));
-        let flag = |default: &str, targeting: Value| {
-            json!({"metadata": {"uid": "u1", "generation": 1}, "spec": {"flagSpec": {"flags": {
-            "recs": {"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": default, "targeting": targeting}}}}})
-        };
-        let rule = json!({"if": [{"var": "x"}, "on", "off"]});
-        let first = plan(&disable, &context(), &seen(&disable, flag("on", rule.clone()))).unwrap();
-        let done = Done { target: &first.target, before: &first.before, after: &first.after };
-        let mut others = flag("off", json!({}));
-        others["spec"]["flagSpec"]["flags"]["recs"]["variants"]["blue"] = json!(true);
-        let back = undo(&disable, &context(), &done, &seen(&disable, others)).unwrap();
-        assert_eq!(back.after["flag"]["defaultVariant"], json!("on"));
-        assert_eq!(back.after["flag"]["targeting"], rule);
-        assert_eq!(back.after["flag"]["variants"]["blue"], json!(true));
-        let mut restored = flag("off", json!({}));
-        restored["spec"]["flagSpec"]["flags"]["recs"] = back.after["flag"].clone();
-        let verdict = verify(&disable, &context(), &planned(back), &seen(&disable, restored));
-        assert!(
-            matches!(verdict, Ok(Verdict::Yes(..))),
-            "the rules decide again, so the default is not for everybody: {verdict:?}"
-        );
-        let mut theirs = flag("off", json!({}));
-        theirs["spec"]["flagSpec"]["flags"]["recs"]["defaultVariant"] = json!("blue");
-        let error = undo(&disable, &context(), &done, &seen(&disable, theirs)).unwrap_err().to_string();
-        assert!(error.contains("left alone"), "{error}");
-    }
-
-    #[test]
-    fn what_is_not_there_is_named() {
-        let gone =
-            disable(json!({"configMap": {"name": "flags", "key": "g.json", "format": "Json", "pointer": "/recs"}}));
-        let error = plan(&gone, &context(), &seen(&gone, map("{}"))).unwrap_err().to_string();
-        assert!(error.contains("no key \"g.json\"; it has: OTHER, f.json"), "{error}");
-        let resource = disable(json!({"featureFlag": {"name": "ff"}}));
-        let object = json!({"metadata": {"uid": "u"}, "spec": {"flagSpec": {"flags": {"basket": {}}}}});
-        let error = plan(&resource, &context(), &seen(&resource, object)).unwrap_err().to_string();
-        assert!(error.contains("has no flag \"recs\"; it has: basket"), "{error}");
-    }
-}
+mod tests;

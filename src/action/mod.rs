@@ -264,7 +264,7 @@ pub fn object_of(action: &Action) -> Option<ObjectRef> {
 pub(crate) fn evidence(what: &str, seen: impl std::fmt::Display) -> Evidence {
     let whole = seen.to_string();
     let cut = cut(&whole, 1024);
-    let hash = if cut == whole { String::new() } else { crate::plan::digest::sha256(whole.as_bytes()) };
+    let hash = if cut == whole { String::new() } else { crate::digest::sha256(whole.as_bytes()) };
     Evidence { what: what.to_owned(), seen: cut, hash }
 }
 

@@ -41,6 +41,15 @@ impl ObjectRef {
         Ok(Self { api_version: api_version.to_owned(), kind: target.kind.clone(), name: target.name.clone() })
     }
 
+    /// The kind as kubectl takes it for this one and no other: custom kinds of different groups may have the same name.
+    pub fn typed(&self) -> String {
+        let kind = self.kind.to_lowercase();
+        match self.api_version.split_once('/') {
+            None | Some(("apps", _)) => kind,
+            Some((group, _)) => format!("{kind}.{group}"),
+        }
+    }
+
     /// Whether the name can be one. It becomes a part of the request's path, and an expression may have made it: a slash,
     /// a question mark or two dots would lead the request elsewhere.
     ///
@@ -181,34 +190,43 @@ pub struct ScalePaths {
 
 /// What has been seen in this pass.
 #[derive(Clone, Debug, Default)]
-pub struct Seen(Vec<(Query, Answer)>);
+pub struct Seen {
+    /// Where the objects are, for commands; empty where nobody has said.
+    namespace: String,
+    answers: Vec<(Query, Answer)>,
+}
 
 impl Seen {
+    /// The same, of the objects of this namespace.
+    pub fn within(self, namespace: &str) -> Self {
+        Self { namespace: namespace.to_owned(), ..self }
+    }
+
     /// Adds an answer.
     pub fn add(&mut self, query: Query, answer: Answer) {
-        self.0.retain(|(known, _)| *known != query);
-        self.0.push((query, answer));
+        self.answers.retain(|(known, _)| *known != query);
+        self.answers.push((query, answer));
     }
 
     /// Forgets the answers to these, so that they are asked again.
     pub fn forget(&mut self, queries: &[Query]) {
-        self.0.retain(|(query, _)| !queries.contains(query));
+        self.answers.retain(|(query, _)| !queries.contains(query));
     }
 
     /// Forgets everything: after a write, what was seen before it is old.
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.answers.clear();
     }
 
     /// The answer to a question, if it has been asked.
     pub fn answer(&self, query: &Query) -> Option<&Answer> {
-        self.0.iter().find(|(known, _)| known == query).map(|(_, answer)| answer)
+        self.answers.iter().find(|(known, _)| known == query).map(|(_, answer)| answer)
     }
 
     /// What a dry run of this effect said. The time that a restart writes moves on from one look to the next, so the act is
     /// recognised by its token and by the version of the object on which it was made, not by what it writes.
     pub fn dry_run(&self, effect: &Effect) -> Option<&Answer> {
-        self.0.iter().find_map(|(query, answer)| match query {
+        self.answers.iter().find_map(|(query, answer)| match query {
             Query::DryRun(known)
                 if (&known.token, &known.target, &known.seen) == (&effect.token, &effect.target, &effect.seen) =>
             {
@@ -235,10 +253,11 @@ impl Seen {
             Some(Answer::Object(None)) => Err(refused(
                 reason::TARGET_GONE,
                 format!(
-                    "{}/{} does not exist in this namespace; look with: kubectl get {}",
+                    "{}/{} does not exist in this namespace; look with: kubectl get {}{}",
                     object.kind,
                     object.name,
-                    object.kind.to_lowercase()
+                    if self.namespace.is_empty() { String::new() } else { format!("-n {} ", self.namespace) },
+                    object.typed()
                 ),
             )),
             Some(other) => Err(obstacle(other, &format!("read {}/{}", object.kind, object.name))),
@@ -322,4 +341,37 @@ pub(super) fn target_of(reference: &ObjectRef, namespace: &str, object: &Value) 
 pub(super) fn other_object(planned: &Target, object: &Value) -> Option<String> {
     (text(object, "/metadata/uid") != planned.uid)
         .then(|| format!("{} was deleted and made anew since it was planned", planned.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(api_version: &str, kind: &str) -> ObjectRef {
+        ObjectRef { api_version: api_version.to_owned(), kind: kind.to_owned(), name: "main".to_owned() }
+    }
+
+    #[test]
+    fn a_kind_is_typed_so_that_it_means_no_other() {
+        for (api_version, kind, typed) in [
+            ("v1", "ConfigMap", "configmap"),
+            ("apps/v1", "Deployment", "deployment"),
+            ("test.example/v1", "Kitchen", "kitchen.test.example"),
+            ("other.example/v1", "Deployment", "deployment.other.example"),
+            ("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterrole.rbac.authorization.k8s.io"),
+        ] {
+            assert_eq!(object(api_version, kind).typed(), typed);
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_looked_for_in_its_namespace() {
+        let kitchen = object("test.example/v1", "Kitchen");
+        let mut seen = Seen::default();
+        seen.add(Query::Object(kitchen.clone()), Answer::Object(None));
+        let said = |seen: &Seen| seen.object(&kitchen).unwrap_err().to_string();
+        let words = "Kitchen/main does not exist in this namespace; look with: kubectl get";
+        assert_eq!(said(&seen), format!("{words} kitchen.test.example"));
+        assert_eq!(said(&seen.clone().within("shop")), format!("{words} -n shop kitchen.test.example"));
+    }
 }

@@ -58,12 +58,7 @@ pub(super) fn plan(restart: &Restart, context: &Context<'_>, seen: &Seen) -> Res
             facts: fields(&json!({"uid": target.uid, "template": template_digest(object)})),
         },
         undo: None,
-        by_hand: format!(
-            "kubectl rollout restart -n {} {}/{}",
-            context.namespace,
-            target.kind.to_lowercase(),
-            target.name
-        ),
+        by_hand: format!("kubectl rollout restart -n {} {}/{}", context.namespace, reference.typed(), target.name),
         summary: format!("restart {name}"),
         already: false,
         warnings,
@@ -148,7 +143,7 @@ fn restarted_at(object: &Value) -> &str {
 
 /// What pods are made from. Defaults that the API server fills in are the same on every read.
 fn template_digest(object: &Value) -> String {
-    crate::plan::digest::of(object.pointer("/spec/template").unwrap_or(&Value::Null))
+    crate::digest::of(object.pointer("/spec/template").unwrap_or(&Value::Null))
 }
 
 #[cfg(test)]

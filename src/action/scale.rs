@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::observe::{other_object, target_of, version_of};
 use super::{
-    Change, Context, Done, Effect, ObjectRef, Obstacle, Prospect, Query, ScalePaths, Seen, Verdict, evidence, fields,
-    owners, reason, refused, typed,
+    AutoscalerFacts, Change, Context, Done, Effect, ObjectRef, Obstacle, Prospect, Query, ScalePaths, Seen, Verdict,
+    evidence, fields, owners, reason, refused, typed,
 };
 use crate::api::run::{Holds, PlannedStep, Target, Undo};
 use crate::api::step::Scale;
@@ -51,8 +51,13 @@ pub(super) fn plan(scale: &Scale, context: &Context<'_>, seen: &Seen) -> Result<
                 reason::AUTOSCALED,
                 format!(
                     "HorizontalPodAutoscaler/{} keeps {name} between {} and {} and would put {to} back; change its bounds instead: \
-                     kubectl patch hpa -n {} {} -p '{{\"spec\":{{\"minReplicas\":{to}}}}}'",
-                    autoscaler.name, autoscaler.min, autoscaler.max, context.namespace, autoscaler.name
+                     kubectl patch hpa -n {} {} -p '{}'",
+                    autoscaler.name,
+                    autoscaler.min,
+                    autoscaler.max,
+                    context.namespace,
+                    autoscaler.name,
+                    bounds_for(autoscaler, from, to)
                 ),
             ));
         }
@@ -132,13 +137,15 @@ pub(super) fn verify(scale: &Scale, _: &Context<'_>, planned: &PlannedStep, seen
     let paths = paths(&reference, seen)?;
     let to = typed::<Size>(&planned.after)?.replicas;
     let wanted = replicas(object, &paths.spec);
-    let ready = object.pointer(&paths.status).and_then(Value::as_i64).unwrap_or_default();
-    let seen = vec![evidence("wanted replicas", wanted), evidence("ready replicas", ready)];
+    let there = object.pointer(&paths.status).and_then(Value::as_i64).unwrap_or_default();
+    // Where a custom kind counts its replicas it counts those that exist; which of them are ready it does not say.
+    let counted = if built_in_paths(&reference).is_some() { "ready" } else { "observed" };
+    let seen = vec![evidence("wanted replicas", wanted), evidence(&format!("{counted} replicas"), there)];
     let name = planned.target.display();
-    if wanted == to && ready == to {
-        Ok(Verdict::Yes(format!("{name} has {ready} of {to} replicas ready"), seen))
+    if wanted == to && there == to {
+        Ok(Verdict::Yes(format!("{name} has {there} of {to} replicas {counted}"), seen))
     } else if wanted == to {
-        Ok(Verdict::NotYet(format!("{name} has {ready} of {to} replicas ready"), seen))
+        Ok(Verdict::NotYet(format!("{name} has {there} of {to} replicas {counted}"), seen))
     } else {
         Ok(Verdict::NotYet(format!("somebody set {name} to {wanted} replicas after it was set to {to}"), seen))
     }
@@ -199,10 +206,19 @@ fn undo_of(name: &str, by_hand: &str, back: i64) -> Undo {
 }
 
 fn by_hand(reference: &ObjectRef, context: &Context<'_>, to: i64) -> String {
-    let kind = reference.kind.to_lowercase();
-    let group = reference.api_version.split_once('/').map(|(group, _)| group).unwrap_or_default();
-    let resource = if group == "apps" { kind } else { format!("{kind}.{group}") };
-    format!("kubectl scale -n {} {resource}/{} --replicas={to}", context.namespace, reference.name)
+    format!("kubectl scale -n {} {}/{} --replicas={to}", context.namespace, reference.typed(), reference.name)
+}
+
+/// The bounds of an autoscaler that bring its target from one size to another. The bound on the side to which it goes does
+/// it; the other one must not lie beyond, or the API server refuses both.
+fn bounds_for(autoscaler: &AutoscalerFacts, from: i64, to: i64) -> Value {
+    let bounds = match to < from {
+        true if to < autoscaler.min => json!({"maxReplicas": to, "minReplicas": to}),
+        true => json!({"maxReplicas": to}),
+        false if to > autoscaler.max => json!({"maxReplicas": to, "minReplicas": to}),
+        false => json!({"minReplicas": to}),
+    };
+    json!({"spec": bounds})
 }
 
 /// The wanted number, from the present one.
@@ -280,7 +296,7 @@ fn replicas(object: &Value, path: &str) -> i64 {
 mod tests {
     use rstest::rstest;
 
-    use super::super::{Answer, AutoscalerFacts};
+    use super::super::Answer;
     use super::*;
 
     fn scale(fields: Value) -> Scale {
@@ -351,6 +367,59 @@ mod tests {
         );
         let zero = plan(&scale(json!({"replicas": 0, "contain": true})), &context(), &seen(4, 4, vec![hpa])).unwrap();
         assert!(zero.warnings[0].contains("rests while"));
+    }
+
+    /// What is advised where an autoscaler keeps it between 2 and 6.
+    #[rstest]
+    #[case::up_within(3, 5, r#"{"spec":{"minReplicas":5}}"#)]
+    #[case::up_to_the_most(3, 6, r#"{"spec":{"minReplicas":6}}"#)]
+    #[case::up_beyond(3, 9, r#"{"spec":{"maxReplicas":9,"minReplicas":9}}"#)]
+    #[case::down_within(6, 3, r#"{"spec":{"maxReplicas":3}}"#)]
+    #[case::down_to_the_least(6, 2, r#"{"spec":{"maxReplicas":2}}"#)]
+    #[case::down_beyond(3, 1, r#"{"spec":{"maxReplicas":1,"minReplicas":1}}"#)]
+    #[case::to_stay(4, 4, r#"{"spec":{"minReplicas":4}}"#)]
+    fn the_advised_bounds_do_it_and_stand_in_order(#[case] from: i64, #[case] to: i64, #[case] patch: &str) {
+        let (name, kind, target) = ("checkout".to_owned(), "Deployment".to_owned(), "checkout".to_owned());
+        let hpa = AutoscalerFacts { name, kind, target, min: 2, max: 6 };
+        let error = plan(&scale(json!({"replicas": to})), &context(), &seen(from, from, vec![hpa])).unwrap_err();
+        let command = format!("change its bounds instead: kubectl patch hpa -n shop checkout -p '{patch}'");
+        assert!(error.to_string().ends_with(&command), "{error}");
+        let patch: Value = serde_json::from_str(patch).unwrap();
+        let bound = |key: &str, now: i64| patch["spec"].get(key).and_then(Value::as_i64).unwrap_or(now);
+        let (least, most) = (bound("minReplicas", 2), bound("maxReplicas", 6));
+        assert!(least <= most, "the API server refuses them");
+        assert_eq!(from.clamp(least, most), to, "the autoscaler goes there");
+    }
+
+    #[test]
+    fn what_a_custom_kind_counts_is_not_called_ready() {
+        let action: Scale = serde_json::from_value(
+            json!({"target": {"apiVersion": "test.example/v1", "kind": "Kitchen", "name": "main"}, "replicas": 4}),
+        )
+        .unwrap();
+        let look = |cooks: i64| {
+            let mut seen = Seen::default();
+            for query in look(&action, &context()) {
+                let answer = match query {
+                    Query::Object(_) => Answer::Object(Some(
+                        json!({"metadata": {"uid": "u1"}, "spec": {"cooks": 4}, "status": {"cooks": cooks}}),
+                    )),
+                    Query::ScalePaths { .. } => Answer::ScalePaths(Some(ScalePaths {
+                        spec: "/spec/cooks".to_owned(),
+                        status: "/status/cooks".to_owned(),
+                    })),
+                    _ => Answer::Autoscalers(Vec::new()),
+                };
+                seen.add(query, answer);
+            }
+            seen
+        };
+        let planned = plan(&action, &context(), &look(2)).unwrap().planned("size", 1, "scale", "t");
+        let verdict = verify(&action, &context(), &planned, &look(2)).unwrap();
+        let counts = |cooks| vec![evidence("wanted replicas", 4), evidence("observed replicas", cooks)];
+        assert_eq!(verdict, Verdict::NotYet("Kitchen/main has 2 of 4 replicas observed".to_owned(), counts(2)));
+        let verdict = verify(&action, &context(), &planned, &look(4)).unwrap();
+        assert_eq!(verdict, Verdict::Yes("Kitchen/main has 4 of 4 replicas observed".to_owned(), counts(4)));
     }
 
     #[test]

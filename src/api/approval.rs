@@ -23,7 +23,7 @@ use super::runbook::{ReasonRule, SelfApproval};
     namespaced,
     derive = "PartialEq",
     status = "ApprovalStatus",
-    doc = "A ballot: one decision by one person on one gate of one plan. Mark it with: kubectl annotate apv NAME approve=\"CODE why\" (or deny=\"why\").",
+    doc = "A ballot: one decision by one person on one gate of one plan. Mark it with: kubectl annotate apv NAME approve=\"CODE WHY\" (or deny=\"WHY\").",
     validation = Rule::new("self.spec.request == oldSelf.spec.request").message("a ballot's request is fixed; a new plan gets new ballots"),
     validation = Rule::new("!has(oldSelf.spec.voter) || (has(self.spec.voter) && self.spec.voter == oldSelf.spec.voter)").message("a voter is written once"),
     validation = Rule::new("!has(oldSelf.status) || has(self.status)").message("a ballot's state cannot be removed"),

@@ -37,7 +37,7 @@ pub const TOKEN_ANNOTATION: &str = "firstaid.dev/last-action";
 pub const ABORT_ANNOTATION: &str = "abort";
 /// On a run: who stopped it, filled in where the cluster stamps.
 pub const ABORT_BY_ANNOTATION: &str = "abort-by";
-/// On a run: a person's word on an outcome that could not be read back: `done why` or `not-done why`.
+/// On a run: a person's word on an outcome that could not be read back: `done WHY` or `not-done WHY`.
 pub const SETTLE_ANNOTATION: &str = "settle";
 /// On a run: who settled it, filled in where the cluster stamps.
 pub const SETTLE_BY_ANNOTATION: &str = "settle-by";
@@ -51,7 +51,7 @@ pub const BREAKGLASS_CREDENTIAL_ANNOTATION: &str = "breakglass-credential";
 /// On a runbook: who last changed what it does, stamped and verified by the API server.
 pub const AUTHOR_ANNOTATION: &str = "firstaid.dev/author";
 
-/// On a ballot: `CODE why`.
+/// On a ballot: `CODE WHY`.
 pub const APPROVE_ANNOTATION: &str = "approve";
 /// On a ballot: why not.
 pub const DENY_ANNOTATION: &str = "deny";

@@ -27,7 +27,7 @@ use super::{Condition, Person, schema};
     status = "RunbookRunStatus",
     doc = "One execution of a runbook. Stop it with: kubectl annotate rbr NAME abort=\"why\".",
     validation = Rule::new("self.metadata.name.size() <= 52").message("the name of a run is at most 52 characters long: the names of its ballots and records are made from it"),
-    validation = Rule::new("self.spec == oldSelf.spec").message("a run is fixed once it is made; start another one, or stop this one with: kubectl annotate rbr NAME abort=\"why\""),
+    validation = Rule::new("self.spec == oldSelf.spec").message("a run is fixed once it is made; start another one, or stop this one with: kubectl annotate rbr NAME abort=\"WHY\""),
     validation = Rule::new("!has(oldSelf.status) || has(self.status)").message("the journal of a run cannot be removed"),
     validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.frozen) || (has(self.status) && has(self.status.frozen) && self.status.frozen == oldSelf.status.frozen)").message("the frozen runbook of a run cannot be changed"),
     validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.plans) || (has(self.status) && has(self.status.plans) && oldSelf.status.plans.all(k, k in self.status.plans && self.status.plans[k] == oldSelf.status.plans[k]))").message("a plan is written once and stays"),
@@ -125,7 +125,7 @@ impl Phase {
 #[serde(rename_all = "camelCase")]
 pub struct RunbookRunStatus {
     /// Where the run stands. NeedsHuman: an outcome is unknown; look at the target and say what you found with
-    /// `kubectl annotate rbr NAME settle="done why"` or `settle="not-done why"`.
+    /// `kubectl annotate rbr NAME settle="done WHY"` or `settle="not-done WHY"`.
     pub phase: Phase,
     /// Whether the run has ended.
     #[serde(default)]

@@ -193,3 +193,42 @@ fn as_json(reports: &[RunReport]) -> Value {
         .collect();
     json!({"ok": reports.iter().all(|report| report.findings.is_empty()), "runs": runs})
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::tests::sound_as;
+
+    /// With every hash as `sha256:...`, whether it is whole or shortened for a document.
+    fn without_digits(text: &str) -> String {
+        let mut parts = text.split("sha256:");
+        let mut all = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let rest = part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+            let digits = part.len() - rest.len();
+            assert!(digits == 64 || (digits > 0 && rest.starts_with("...")), "no hash: {part}");
+            all += &format!("sha256:...{}", rest.trim_start_matches("..."));
+        }
+        all
+    }
+
+    /// Two runs, of which one was damaged: what the manual shows is what is printed, in that order.
+    #[test]
+    fn the_manual_shows_what_is_printed() {
+        let mut evidence = sound_as("shed-load-7f3k", "5c0f2a31-uid");
+        let damaged = sound_as("more-room-x2x9", "0c41a77b-uid");
+        evidence.runs.extend(damaged.runs);
+        evidence.ballots.extend(damaged.ballots);
+        evidence.records.extend(damaged.records.into_iter().take(3));
+        let second =
+            evidence.records.iter_mut().find(|record| record.name() == "more-room-x2x9-0c41a-ready-1").unwrap();
+        second.object["spec"]["verification"] = json!("all was well");
+        let reports = judge(&evidence, &Evidence::default());
+        let printed: Vec<String> = reports.iter().flat_map(lines).collect();
+
+        let manual = include_str!("../../docs/evidence.md");
+        let (_, shown) = manual.split_once("$ firstaid verify -n shop\n").unwrap();
+        let (shown, _) = shown.split_once("```").unwrap();
+        assert_eq!(without_digits(&(printed.join("\n") + "\n")), without_digits(shown));
+    }
+}

@@ -89,7 +89,7 @@ where
     }
 }
 
-/// Whether a kind of ours is served, with the sentence for when it is not.
+/// Whether a kind of ours is served and may be listed in every namespace that is looked after.
 ///
 /// # Errors
 /// [`kube::Error`] where it cannot be listed.

@@ -108,7 +108,8 @@ impl<'a> Pass<'a> {
         let now = perform::now();
         let memory = context.recall.of(name, &uid);
         let memory = Memory { first_seen: memory.first_seen.or(Some(now)), ..memory };
-        let world = World { now, seen: Seen::default(), memory, operator: context.operator.clone() };
+        let world =
+            World { now, seen: Seen::default().within(&name.namespace), memory, operator: context.operator.clone() };
         let ballots = context.recall.votes(name);
         let (asked, renewals) = (Instant::now(), 0);
         let pass = Self { ballots, run: run.clone(), context, name, uid, world, asked, renewals };

@@ -98,7 +98,7 @@ enum Hindrance {
 async fn rehearse(runbook: &Runbook, namespace: &str, context: &Context) -> Result<Vec<String>, Hindrance> {
     let mut world = World {
         now: perform::now(),
-        seen: Seen::default(),
+        seen: Seen::default().within(namespace),
         memory: Memory::default(),
         operator: context.operator.clone(),
     };

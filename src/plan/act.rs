@@ -8,7 +8,7 @@ use super::journal;
 use super::memory::{Reply, Sent};
 use super::pass::{Flow, Pass, either};
 use super::{Decision, GATE_LOOK, LATE_COPIES, RETRY, SOON, ballot};
-use crate::action::{self, Answer, Effect, Obstacle, Query, token_of, version_of};
+use crate::action::{self, Answer, Effect, ObjectRef, Obstacle, Query, token_of, version_of};
 use crate::api::run::{Phase, Result, SeenVersion, Verified};
 use crate::api::{ABORT_ANNOTATION, SETTLE_ANNOTATION, SETTLE_BY_ANNOTATION, Step};
 
@@ -349,7 +349,9 @@ impl Pass<'_> {
 
     fn target_commands(&self, act: &Act<'_>) -> Vec<String> {
         let target = &act.planned.target;
-        vec![format!("kubectl get -n {} {} {} -o yaml", target.namespace, target.kind.to_lowercase(), target.name)]
+        let object =
+            ObjectRef { api_version: target.api_version.clone(), kind: target.kind.clone(), name: target.name.clone() };
+        vec![format!("kubectl get -n {} {} {} -o yaml", target.namespace, object.typed(), target.name)]
     }
 }
 

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
+use crate::action::reason;
 use crate::api::run::PlannedStep;
 use crate::api::runbook::{Gate, Requirement, SelfApproval};
+use crate::api::step::{NO_GATE, Step};
 
 /// The most votes that a gate may ask for: as many ballots a plan can have.
 const MOST_VOTES: i32 = 8;
@@ -74,11 +76,33 @@ pub(super) struct Terms {
     pub floors: Vec<String>,
 }
 
-/// Why there are no terms: the step that cannot be done so, and a sentence.
+/// Why there are no terms: the step that cannot be done so, a word for programs and a sentence for people.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unmet {
     pub step: String,
+    pub reason: &'static str,
     pub sentence: String,
+}
+
+/// The gate of a step. Only the word for none is none: where the name is not there, or a change names nothing, whoever made
+/// it so has not said that nobody is to be asked.
+pub(super) fn gate_of<'g>(step: &Step, gates: &'g [Gate]) -> Result<Option<&'g Gate>, Unmet> {
+    let invalid = |why: String| Unmet {
+        step: step.name.clone(),
+        reason: reason::INVALID,
+        sentence: format!("{why}, so nobody could be asked; mend the runbook, then start another run"),
+    };
+    match step.gate.as_deref() {
+        Some(NO_GATE) => Ok(None),
+        None if step.action.changes() => Err(invalid("it changes something and names no gate".to_owned())),
+        None => Ok(None),
+        Some(name) => gates.iter().find(|gate| gate.name == name).map(Some).ok_or_else(|| {
+            let known: Vec<&str> = gates.iter().map(|gate| gate.name.as_str()).collect();
+            let known =
+                if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
+            invalid(format!("its gate {name} is not among the gates of the runbook as it was taken up ({known})"))
+        }),
+    }
 }
 
 /// The stricter of the runbook's gate and of what the platform asks for these steps.
@@ -91,6 +115,7 @@ pub(super) fn terms(gate: Option<&Gate>, steps: &[PlannedStep], floors: &[Floor]
         }
         let unmet = |why: String| Unmet {
             step: step.step.clone(),
+            reason: reason::FLOOR_UNMET,
             sentence: format!("the platform asks for more than this runbook ({}): {why}", floor.sentence()),
         };
         let Some(gate) = terms.gate.as_mut() else {
@@ -205,6 +230,35 @@ mod tests {
         let roles = json!({"requires": [{"role": "a"}, {"role": "b"}, {"role": "c"}, {"role": "d"}]});
         let unmet = terms(Some(&gate(roles)), &[step("up", "scale", 4)], &floors()).unwrap_err();
         assert!(unmet.sentence.contains("more than 4 roles, or more than 5 of one"), "{}", unmet.sentence);
+    }
+
+    #[test]
+    fn only_the_word_for_no_gate_is_none() {
+        let gates = [gate(json!({}))];
+        let of = |fields: serde_json::Value| {
+            let mut step = json!({"name": "again"});
+            step.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+            gate_of(&serde_json::from_value(step).unwrap(), &gates).map(|gate| gate.map(|gate| gate.name.clone()))
+        };
+        let web = json!({"kind": "Deployment", "name": "web"});
+        let restart = |gate: &str| json!({"gate": gate, "restart": {"target": web}});
+        assert_eq!(of(restart("None")), Ok(None));
+        assert_eq!(of(restart("on-call")), Ok(Some("on-call".to_owned())));
+        assert_eq!(of(json!({"check": {"object": web, "that": "true"}})), Ok(None), "a check needs nobody");
+        let said = |fields| {
+            let Err(Unmet { step, reason, sentence }) = of(fields) else { panic!("it is taken for none") };
+            assert_eq!((step.as_str(), reason), ("again", reason::INVALID));
+            sentence
+        };
+        assert_eq!(
+            said(restart("gone")),
+            "its gate gone is not among the gates of the runbook as it was taken up (it has on-call), so nobody could be \
+             asked; mend the runbook, then start another run"
+        );
+        // Nearly the word for none is a name like any other.
+        assert!(said(restart("none")).starts_with("its gate none is not among the gates"));
+        assert!(said(json!({"restart": {"target": web}})).starts_with("it changes something and names no gate"));
+        assert!(said(json!({"gate": "gone", "check": {"object": web, "that": "true"}})).starts_with("its gate gone"));
     }
 
     #[test]

@@ -6,12 +6,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::expression::{self, ExpressionError};
 use crate::action;
 use crate::api::action_record::Cluster;
 use crate::api::runbook::{Gate, Parameter, ParameterType, Runbook, RunbookSpec};
 use crate::api::step::{Action, Check};
 use crate::api::{AUTHOR_ANNOTATION, RunbookRun, SCHEMA_VERSION, Step};
+use crate::expression::{self, ExpressionError};
 
 /// What a run works from: validated once, then the runbook itself is never looked at again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -155,7 +155,7 @@ fn resolve(
         runbook_uid: runbook.metadata.uid.clone().unwrap_or_default(),
         runbook_generation: runbook.metadata.generation.unwrap_or_default(),
         author: annotation(runbook, AUTHOR_ANNOTATION),
-        runbook_digest: super::digest::of(&runbook.spec),
+        runbook_digest: crate::digest::of(&runbook.spec),
         service_account: runbook.spec.service_account_name.clone(),
         parameters,
         gates: runbook.spec.gates.clone(),

@@ -7,15 +7,12 @@
 //!                        |   the plan is void  |  | denied,        | cannot be read     | not in time
 //!                        +---------------------+  | expired,       v back               v
 //!                                                 | aborted    NeedsHuman           Stop | Continue | Revert
-//!                                                 v            (settle="done|not-done why")
+//!                                                 v            (settle="done|not-done WHY")
 //!                                      Denied, Expired, Aborted
 //! ```
 //!
 //! [`next`] returns one [`Decision`] with at most one effect. Whoever carries it out brings back what came of it, and
 //! asks again. Everything that must survive a crash is in the run's status before the effect: the plan is the intent.
-
-pub mod digest;
-pub mod expression;
 
 mod act;
 mod asking;
@@ -46,7 +43,7 @@ pub use floor::Floor;
 pub use freeze::{Frozen, Unfit};
 pub use memory::{Memory, Reply, Sent};
 pub use ratify::{Ratification, ratified};
-pub use record::{hash_of, hash_of_json, mark as mark_note};
+pub use record::{hash_of, mark as mark_note};
 pub use rehearse::{Rehearsal, rehearse};
 
 use crate::action::{Effect, Query, Seen};

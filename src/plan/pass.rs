@@ -8,7 +8,7 @@ use super::freeze::{Frozen, freeze};
 use super::gate::Before;
 use super::intent::Act;
 use super::journal::{self, Segment, StepState};
-use super::{Decision, GATE_LOOK, World, ballot, expression, guards};
+use super::{Decision, GATE_LOOK, World, ballot, guards};
 use crate::action::{self, Answer, Obstacle, Query};
 use crate::api::approval::BallotKind;
 use crate::api::condition::cut;
@@ -16,6 +16,7 @@ use crate::api::identity::is_user_name;
 use crate::api::run::{Mode, Phase};
 use crate::api::step::{OnFailure, Step};
 use crate::api::{ABORT_ANNOTATION, Approval, RunbookRun, RunbookRunStatus};
+use crate::expression;
 
 /// One pass. Methods that decide return `Err(decision)` where the decision comes early.
 pub(super) struct Pass<'a> {

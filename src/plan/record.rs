@@ -2,17 +2,17 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::ObjectMeta;
-use serde_json::Value;
 
 use super::freeze::Frozen;
 use super::pass::{Flow, Pass};
-use super::{Decision, GATE_LOOK, ballot, digest, intent, journal};
+use super::{Decision, GATE_LOOK, ballot, intent, journal};
 use crate::api::action_record::{ActionRecord, ActionRecordSpec, ActionRecordStatus, RecordKind, RecordState};
 use crate::api::condition::cut;
 use crate::api::line::one_line;
 use crate::api::run::{Outcome, Result, Verified};
 use crate::api::vote::CountedVote;
 use crate::api::{INCIDENT_LABEL, Person, RUN_LABEL, RUNBOOK_LABEL, RunbookRun, RunbookRunStatus, SCHEMA_VERSION};
+use crate::digest;
 
 /// The name of a record: `<run>-<5 of uid>-<step>-<attempt>`.
 pub(super) fn name(run: &RunbookRun, step: &str, attempt: i32) -> String {
@@ -26,16 +26,7 @@ pub fn mark(record: &str, state: RecordState) -> String {
 
 /// The digest of a record: of its canonical JSON without the field `hash`.
 pub fn hash_of(spec: &ActionRecordSpec) -> String {
-    hash_of_json(&serde_json::to_value(spec).unwrap_or_default())
-}
-
-/// The digest of a record as it is stored, with fields that this version may not know.
-pub fn hash_of_json(spec: &Value) -> String {
-    let mut spec = spec.clone();
-    if let Some(fields) = spec.as_object_mut() {
-        fields.remove("hash");
-    }
-    digest::of(&spec)
+    digest::of_record(&serde_json::to_value(spec).unwrap_or_default())
 }
 
 /// The record of a settled entry of the journal.

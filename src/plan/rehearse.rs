@@ -4,7 +4,7 @@ use super::World;
 use super::floor::{self, Unmet};
 use super::freeze;
 use super::segment::planned_step;
-use crate::action::{Context, Obstacle, Query, reason};
+use crate::action::{Context, Obstacle, Query};
 use crate::api::Runbook;
 
 /// What a rehearsal found.
@@ -31,24 +31,21 @@ pub fn rehearse(runbook: &Runbook, world: &World) -> Rehearsal {
         Ok(frozen) => frozen,
         Err(unfit) => return Rehearsal::Stalled { reason: "Invalid".to_owned(), sentence: unfit.to_string() },
     };
-    let context = Context {
-        namespace: runbook.metadata.namespace.as_deref().unwrap_or_default(),
-        params: &frozen.parameters,
-        intent_at: world.now,
-    };
+    let namespace = runbook.metadata.namespace.as_deref().unwrap_or_default();
+    let context = Context { namespace, params: &frozen.parameters, intent_at: world.now };
     let mut effects = Vec::new();
     let mut unseen = Vec::new();
     for step in &frozen.steps {
         // A token that no run has: it is never written.
         match planned_step(step, 1, &format!("rehearsal/{}", step.name), &context, &world.seen) {
             Ok(planned) => {
-                let gate = frozen.gates.iter().find(|gate| Some(&gate.name) == step.gate.as_ref());
                 let planned = [planned];
-                match floor::terms(gate, &planned, &world.operator.floors) {
+                let gate = floor::gate_of(step, &frozen.gates);
+                match gate.and_then(|gate| floor::terms(gate, &planned, &world.operator.floors)) {
                     Ok(_) => effects.extend(planned.map(|planned| format!("{}: {}", step.name, planned.summary))),
-                    Err(Unmet { sentence, .. }) => {
+                    Err(Unmet { reason, sentence, .. }) => {
                         return Rehearsal::Stalled {
-                            reason: reason::FLOOR_UNMET.to_owned(),
+                            reason: reason.to_owned(),
                             sentence: format!("step {}: {sentence}", step.name),
                         };
                     }

@@ -10,11 +10,12 @@ use super::floor::{self, Terms, Unmet};
 use super::freeze::Frozen;
 use super::journal::{self, Segment, StepState};
 use super::pass::{Flow, Pass};
-use super::{Decision, MOST_VOID_PLANS, ballot, digest};
+use super::{Decision, MOST_VOID_PLANS, ballot};
 use crate::action::{self, Answer, Context, Obstacle, Query, Seen, reason};
 use crate::api::condition::cut;
 use crate::api::run::{Phase, Plan, PlannedStep, Target};
 use crate::api::{SCHEMA_VERSION, Step};
+use crate::digest;
 
 /// What a step finds and leaves may be so many bytes together: both stand in plan, journal and record, and what could not
 /// be stored after the act would be lost.
@@ -66,14 +67,14 @@ impl Pass<'_> {
         }
         let terms = match self.terms(segment, &steps) {
             Ok(terms) => terms,
-            Err(Unmet { step: name, sentence }) => {
+            Err(Unmet { step: name, reason, sentence }) => {
                 let Some(step) = segment.steps.iter().find(|step| step.name == name) else {
-                    return self.finish(Phase::Failed, reason::FLOOR_UNMET, &sentence);
+                    return self.finish(Phase::Failed, reason, &sentence);
                 };
                 let StepState::Untouched { attempt } = journal::state(&self.draft, &name) else {
-                    return self.finish(Phase::Failed, reason::FLOOR_UNMET, &sentence);
+                    return self.finish(Phase::Failed, reason, &sentence);
                 };
-                return self.refuse_unplanned(index, step, attempt, reason::FLOOR_UNMET, &sentence);
+                return self.refuse_unplanned(index, step, attempt, reason, &sentence);
             }
         };
         let gate = terms.gate.clone();
@@ -112,9 +113,9 @@ impl Pass<'_> {
             }
             let terms = match self.terms(segment, &steps) {
                 Ok(terms) => terms,
-                Err(Unmet { step, sentence }) => {
+                Err(Unmet { step, reason, sentence }) => {
                     self.draft.plans = plans;
-                    return self.finish(Phase::Failed, reason::FLOOR_UNMET, &format!("step {step}: {sentence}"));
+                    return self.finish(Phase::Failed, reason, &format!("step {step}: {sentence}"));
                 }
             };
             let mut plan = self.plan(steps, terms, "", None);
@@ -133,8 +134,10 @@ impl Pass<'_> {
 
     /// The gate of a segment as it is in force for these steps.
     fn terms(&self, segment: &Segment<'_>, steps: &[PlannedStep]) -> Result<Terms, Unmet> {
-        let gate = segment.gate.and_then(|name| self.frozen.gates.iter().find(|g| g.name == name));
-        floor::terms(gate, steps, &self.world.operator.floors)
+        // A segment has the gate of its first step; that of each other one must be known, too.
+        let gates: Result<Vec<_>, Unmet> =
+            segment.steps.iter().map(|step| floor::gate_of(step, &self.frozen.gates)).collect();
+        floor::terms(gates?.into_iter().next().flatten(), steps, &self.world.operator.floors)
     }
 
     fn plan(&self, steps: Vec<PlannedStep>, terms: Terms, because: &str, since: Option<MicroTime>) -> Plan {

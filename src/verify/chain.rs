@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::evidence::Stored;
 use super::finding::Finding;
-use crate::plan::hash_of_json;
+use crate::digest;
 
 /// A record that can be judged.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,7 @@ impl<'a> Link<'a> {
 
     /// The hash of its content.
     pub fn computed(&self) -> String {
-        hash_of_json(self.record.spec())
+        digest::of_record(self.record.spec())
     }
 
     /// `shed-1-runui-out-1 (seq 3)`.

@@ -16,7 +16,7 @@ mod evidence;
 mod finding;
 mod journal;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -45,6 +45,23 @@ fn ratification(town: &Town, run: &str) -> Result<Value> {
     town.get("apv", &name)
 }
 
+const NO_VOTE_AS: &str = "a vote must carry a credential id here; impersonation (--as) is not accepted";
+const NO_GLASS_AS: &str = "broken glass must carry a credential id here; impersonation (--as) is not accepted";
+const GLASS: &str = "breakglass=the database is down and nobody answers";
+
+/// Breaking the glass as dave by impersonation, which carries no credential id.
+fn glass_as_dave(run: &str) -> [&str; 7] {
+    ["--as=dave", "--as-group=sre", "annotate", "rbr", run, GLASS, "breakglass-by=dave"]
+}
+
+/// Lets dave break the glass, and waits until that is in force.
+fn dave_may_break_the_glass(town: &Town, run: &str) -> Result<()> {
+    let binding = ["create", "rolebinding", "commands", "--clusterrole=firstaid-incident-commander", "--user=dave"];
+    town.kubectl("root", &binding)?.ok()?;
+    let short = ["annotate", "rbr", run, "breakglass=down", "breakglass-by=dave"];
+    poll("the role to be in force", WITHIN, || refused(town, "dave", &short, "say in at least 20 characters"))
+}
+
 fn alone_at_night(town: &Town) -> Result<()> {
     town.start("lonely", "night")?;
     town.wait_phase("night", "Waiting")?;
@@ -87,11 +104,9 @@ fn alone_at_night(town: &Town) -> Result<()> {
 }
 
 fn broken_glass(town: &Town) -> Result<()> {
-    let binding = ["create", "rolebinding", "commands", "--clusterrole=firstaid-incident-commander", "--user=dave"];
-    town.kubectl("root", &binding)?.ok()?;
     town.start("never", "glass")?;
     town.wait_phase("glass", "Waiting")?;
-    let word = "breakglass=the database is down and nobody answers";
+    let word = GLASS;
     let annotate = |person: &str, words: &[&str]| {
         let mut args = vec!["annotate", "rbr", "glass"];
         args.extend(words);
@@ -106,9 +121,7 @@ fn broken_glass(town: &Town) -> Result<()> {
         ensure!(!output.success() && output.stderr.contains(sentence), "{person}: {}{}", output.stdout, output.stderr);
         Ok(())
     };
-    poll("the role to be in force", WITHIN, || {
-        try_in_vain("dave", &["breakglass=down"], "say in at least 20 characters")
-    })?;
+    dave_may_break_the_glass(town, "glass")?;
     for person in ["alice", "bob", "mallory"] {
         try_in_vain(
             person,
@@ -236,7 +249,8 @@ fn who_else_may_vote(town: &Town) -> Result<()> {
     let vote = approve(&ballot);
     let name = text(&ballot, "/metadata/name");
     let as_eve = ["--as=eve", "--as-group=sre", "annotate", "apv", name, &vote, "by=eve"];
-    refused(town, "root", &as_eve, "a vote must carry a credential id here; impersonation (--as) is not accepted")?;
+    refused(town, "root", &as_eve, NO_VOTE_AS)?;
+    refused(town, "root", &glass_as_dave("strict"), NO_GLASS_AS)?;
     town.mark("bob", name, &vote)?.ok()?;
     town.wait_phase("strict", "Succeeded")?;
     Ok(())
@@ -327,6 +341,58 @@ fn what_the_platform_asks_at_least_is_in_the_plan() -> Result<()> {
     town.approve("dave", "two")?;
     town.wait_phase("two", "Succeeded")?;
     Ok(())
+}
+
+/// The chart's value asks of every gate what the runbook's gate may ask of itself.
+fn where_the_platform_asks_for_a_credential(leg: Leg) -> Result<()> {
+    let value = [("ballots.requireCredential", "true")];
+    let town = Town::open_alone_with(leg, "credential", &value, &["--ballot-credential=true"])?;
+    town.runbook(&runbook("room", ""))?;
+    town.start("room", "voted")?;
+    town.wait_phase("voted", "Waiting")?;
+    let ballot = town.ballot("voted")?;
+    let asks = ballot.pointer("/spec/request/verifiedCredential");
+    assert_eq!(asks, Some(&Value::Bool(false)), "the gate itself asks for none: {ballot:#}");
+    let (name, vote) = (text(&ballot, "/metadata/name"), approve(&ballot));
+    let as_bob = |mark| ["--as=bob", "--as-group=sre", "annotate", "apv", name, mark, "by=bob"];
+    refused(&town, "root", &as_bob(&vote), NO_VOTE_AS)?;
+    refused(&town, "root", &as_bob("deny=not me"), NO_VOTE_AS)?;
+    town.mark("bob", name, &vote)?.ok()?;
+    let done = town.wait_phase("voted", "Succeeded")?;
+    let outcome = "/status/steps/scale-out.1/outcome/approvals/0/by";
+    assert_eq!(text(&done, outcome), "bob");
+
+    town.start("room", "broken")?;
+    town.wait_phase("broken", "Waiting")?;
+    dave_may_break_the_glass(&town, "broken")?;
+    refused(&town, "root", &glass_as_dave("broken"), NO_GLASS_AS)?;
+    let mut args = vec!["annotate", "rbr", "broken", GLASS];
+    let credential;
+    if leg == Leg::Plain {
+        args.push("breakglass-by=dave");
+        let output = town.kubectl("dave", &args)?;
+        let (_, after) = output.stderr.split_once("this cluster does not fill it in: add ").context("what to add")?;
+        credential = after.split(' ').next().unwrap_or_default().to_owned();
+        args.push(&credential);
+        let somebody = credential.replace('=', "=0");
+        let forged = ["annotate", "rbr", "broken", GLASS, "breakglass-by=dave", &somebody];
+        refused(&town, "dave", &forged, &format!("add {credential} to the command"))?;
+    }
+    assert_eq!(number(&town.get("deployment", "checkout")?, "/spec/replicas"), 5, "no glass is broken yet");
+    town.kubectl("dave", &args)?.ok()?;
+    town.wait_phase("broken", "Succeeded")?;
+    assert_eq!(text(&town.only_record("broken")?, "/spec/approvedBy"), "BREAK GLASS by dave");
+    Ok(())
+}
+
+#[test]
+fn the_platform_asks_for_a_credential_where_the_cluster_stamps() -> Result<()> {
+    where_the_platform_asks_for_a_credential(Leg::Stamping)
+}
+
+#[test]
+fn the_platform_asks_for_a_credential_where_people_type_their_names() -> Result<()> {
+    where_the_platform_asks_for_a_credential(Leg::Plain)
 }
 
 /// One person with two user names is one person, in every comparison.

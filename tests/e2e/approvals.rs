@@ -247,7 +247,7 @@ fn nobody_makes_evidence(town: &Town, ballot: &Value, robot: &str) -> Result<()>
         town,
         "mallory",
         &["patch", "rbr", "room-1", "--type=merge", "-p", r#"{"spec":{"runbook":"brief"}}"#],
-        "a run is fixed once it is made; start another one, or stop this one with: kubectl annotate rbr NAME abort=\"why\"",
+        "a run is fixed once it is made; start another one, or stop this one with: kubectl annotate rbr NAME abort=\"WHY\"",
     )?;
     refused(
         town,

@@ -67,27 +67,37 @@ impl Audit {
 
     /// What operators of this API server asked for in their own name, each as a line.
     fn of_operators(&self) -> Result<Vec<(Value, String)>> {
+        let entries = self.lines(OPERATOR, |entry| {
+            // People of the tests sign in as the operator too, with kubectl, to see what is refused.
+            text(entry, "/user/username") == OPERATOR
+                && entry.pointer("/impersonatedUser").is_none()
+                && !is_refused_impersonation(entry)
+                && !text(entry, "/userAgent").starts_with("kubectl")
+        })?;
+        let with_words = |entry: Value| {
+            let asked = format!("{} {}", text(&entry, "/verb"), text(&entry, "/requestURI"));
+            (entry, asked)
+        };
+        Ok(entries.into_iter().map(with_words).collect())
+    }
+
+    /// The entries that are wanted, in lines that contain these words: most lines are of other tests, and looking for words
+    /// is much cheaper than reading them all as JSON.
+    pub fn lines(&self, words: &str, wanted: impl Fn(&Value) -> bool) -> Result<Vec<Value>> {
         let mut file = std::fs::File::open(self.sandbox.audit_log()).context("opening the audit log")?;
         file.seek(SeekFrom::Start(self.from))?;
-        let mut found = Vec::new();
+        let mut entries = Vec::new();
         for line in BufReader::new(file).lines() {
             let line = line?;
-            if !line.contains(OPERATOR) {
-                continue;
-            }
             // The last line may not be whole yet.
-            let Ok(entry) = serde_json::from_str::<Value>(&line) else { continue };
-            // People of the tests sign in as the operator too, with kubectl, to see what is refused.
-            let by_operator = text(&entry, "/user/username") == OPERATOR
-                && entry.pointer("/impersonatedUser").is_none()
-                && !is_refused_impersonation(&entry)
-                && !text(&entry, "/userAgent").starts_with("kubectl");
-            if by_operator {
-                let asked = format!("{} {}", text(&entry, "/verb"), text(&entry, "/requestURI"));
-                found.push((entry, asked));
+            if line.contains(words)
+                && let Ok(entry) = serde_json::from_str(&line)
+                && wanted(&entry)
+            {
+                entries.push(entry);
             }
         }
-        Ok(found)
+        Ok(entries)
     }
 
     /// What operators asked for in their own name although it is not theirs: a workload, a Secret, anything of somebody
@@ -114,21 +124,9 @@ impl Audit {
 
     /// What was asked of the API server in this namespace, in the order in which it was answered.
     pub fn entries(&self) -> Result<Vec<Value>> {
-        let mut file = std::fs::File::open(self.sandbox.audit_log()).context("opening the audit log")?;
-        file.seek(SeekFrom::Start(self.from))?;
-        let mut entries = Vec::new();
-        for line in BufReader::new(file).lines() {
-            let line = line?;
-            // Most lines are of other tests: looking for the name is much cheaper than reading them all as JSON.
-            if line.contains(&self.namespace)
-                && let Ok(entry) = serde_json::from_str::<Value>(&line)
-                && text(&entry, "/objectRef/namespace") == self.namespace
-                && text(&entry, "/stage") == "ResponseComplete"
-            {
-                entries.push(entry);
-            }
-        }
-        Ok(entries)
+        self.lines(&self.namespace, |entry| {
+            text(entry, "/objectRef/namespace") == self.namespace && text(entry, "/stage") == "ResponseComplete"
+        })
     }
 
     /// The writes to targets that took effect in the name of the runbook's ServiceAccount.

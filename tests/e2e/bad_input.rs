@@ -296,14 +296,14 @@ fn stalled_runbooks() -> Vec<(&'static str, Value, &'static str, &'static str)> 
             "/spec/parameters/1/default",
             json!("chekcout"),
             "TargetGone",
-            "Deployment/chekcout does not exist in this namespace; look with: kubectl get deployment",
+            "Deployment/chekcout does not exist in this namespace; look with: kubectl get -n NAMESPACE deployment",
         ),
         edit(
             "no-map",
             &format!("{flags}/name"),
             json!("flags-of-shop"),
             "TargetGone",
-            "ConfigMap/flags-of-shop does not exist in this namespace; look with: kubectl get configmap",
+            "ConfigMap/flags-of-shop does not exist in this namespace; look with: kubectl get -n NAMESPACE configmap",
         ),
         edit(
             "no-kind",
@@ -376,13 +376,14 @@ fn a_runbook_that_would_not_work_says_why_and_so_does_its_run() -> Result<()> {
 
 /// The rehearsal says so.
 fn stalled(town: &Town, name: &str, reason: &str, sentence: &str) -> Result<()> {
+    let sentence = sentence.replace("NAMESPACE", &town.namespace);
     poll(&format!("the rehearsal of {name}: {sentence}"), WITHIN, || {
         let found = town.get("rbk", name)?;
         let conditions = found.pointer("/status/conditions").and_then(Value::as_array).context("not rehearsed yet")?;
         let stalled = conditions.iter().find(|c| text(c, "/type") == "Stalled").context("not stalled")?;
         ensure!(text(stalled, "/status") == "True", "{stalled:#}");
         ensure!(
-            text(stalled, "/reason") == reason && text(stalled, "/message").contains(sentence),
+            text(stalled, "/reason") == reason && text(stalled, "/message").contains(&sentence),
             "{name}: {stalled:#}"
         );
         Ok(())
@@ -391,9 +392,10 @@ fn stalled(town: &Town, name: &str, reason: &str, sentence: &str) -> Result<()> 
 
 /// The run ends Failed and says so, with nobody asked.
 fn failed(town: &Town, run: &str, sentence: &str) -> Result<()> {
+    let sentence = sentence.replace("NAMESPACE", &town.namespace);
     let ended = town.wait_phase(run, "Failed")?;
     let message = text(&ended, "/status/message");
-    ensure!(message.contains(sentence), "{run}: wanted \"{sentence}\", got: {message}");
+    ensure!(message.contains(&sentence), "{run}: wanted \"{sentence}\", got: {message}");
     ensure!(
         !town.list("apv")?.iter().any(|ballot| text(ballot, "/spec/request/run") == run),
         "somebody was asked about {run}"

@@ -27,7 +27,7 @@ const STEP: &str = "what is written about a step stays";
 const FROZEN: &str = "the frozen runbook of a run cannot be changed";
 const OVER: &str = "a run that has ended does not go on";
 const FIXED: &str =
-    "a run is fixed once it is made; start another one, or stop this one with: kubectl annotate rbr NAME abort=\"why\"";
+    "a run is fixed once it is made; start another one, or stop this one with: kubectl annotate rbr NAME abort=\"WHY\"";
 
 fn nothing_is_taken_back(leg: Leg) -> Result<()> {
     let mut town = Town::open(leg, "journal")?;

@@ -4,11 +4,27 @@ use anyhow::{Context, Result, ensure};
 use firstaid_sandbox::poll;
 use serde_json::{Value, json};
 
-use crate::runs::{runbook, runbook_with};
+use crate::runs::{evidence, runbook, runbook_with};
 use crate::town::{Leg, Town, WITHIN, number, text};
 
 const NEVER: &str =
     "check: {object: {kind: Deployment, name: checkout}, that: \"object.spec.replicas > 100\", within: 1s}";
+
+// As people write it: what is inside the rules and around them must come back byte for byte.
+const FLAGS_YAML: &str = "# kept by hand
+flags:
+  basket: {state: ENABLED, variants: {on: true, off: false}, defaultVariant: on}
+  recs:
+    state: ENABLED   # since May
+    variants: {on: true, off: false}
+    defaultVariant: on # a bare word
+    targeting: # gold first
+      if:
+        # why: the contract
+        - {\"==\": [{var: tier}, gold]}
+        - 'off'   # theirs
+        - null
+";
 
 #[test]
 fn a_failed_check_undoes_everything_in_reverse_order() -> Result<()> {
@@ -26,11 +42,16 @@ fn a_failed_check_undoes_everything_in_reverse_order() -> Result<()> {
         "name: scale-out, gate: on-call, scale: {target: {kind: Deployment, name: checkout}, replicas: 6}",
         "name: flag-off, gate: on-call, disable: {flag: recs, featureFlag: {name: ff}, rules: Suspend, contexts: [{tier: gold}, {}]}",
         "name: map-off, gate: on-call, disable: {flag: recs, configMap: {name: shop-flags, key: flags.json, format: Json, pointer: /recommendations}}",
+        "name: yaml-off, gate: on-call, disable: {flag: recs, configMap: {name: shop-flags, key: flags.yaml, format: Yaml, pointer: /flags/recs}, rules: Suspend, contexts: [{tier: gold}, {}]}",
         &format!("name: recovered, onFailure: Revert, {NEVER}"),
     ];
+    town.change("configmap", "shop-flags", &json!({"data": {"flags.yaml": FLAGS_YAML}}))?;
     town.runbook(&runbook("shed", &steps))?;
     let documents = town.get("configmap", "shop-flags")?.pointer("/data").cloned();
     town.start("shed", "shed")?;
+    let ballot = town.ballot("shed")?.pointer("/spec/request/effects").context("effects")?.to_string();
+    let said = "comments inside `/flags/recs/targeting` go with it; the record keeps them, and the undo brings them back if they still fit";
+    assert!(ballot.contains(said), "{ballot}");
     town.approve("bob", "shed")?;
 
     let done = town.wait_phase("shed", "Reverted")?;
@@ -46,9 +67,24 @@ fn a_failed_check_undoes_everything_in_reverse_order() -> Result<()> {
     let named: Vec<&str> = records.iter().map(|record| text(record, "/spec/step")).collect();
     assert_eq!(
         named,
-        ["scale-out", "flag-off", "map-off", "recovered", "map-off.undo", "flag-off.undo", "scale-out.undo"]
+        [
+            "scale-out",
+            "flag-off",
+            "map-off",
+            "yaml-off",
+            "recovered",
+            "yaml-off.undo",
+            "map-off.undo",
+            "flag-off.undo",
+            "scale-out.undo"
+        ]
     );
-    for step in ["scale-out", "flag-off", "map-off"] {
+    let suspended = town.record("shed", "yaml-off")?;
+    assert_eq!(suspended.pointer("/spec/after/flag/targeting"), Some(&json!({})), "it was really off");
+    assert_eq!(evidence(&suspended, "evaluated for {\"tier\":\"gold\"}"), Some("off"));
+    let written = text(&suspended, "/spec/before/written/~1targeting");
+    assert!(written.starts_with("if:\n        # why: the contract\n") && written.ends_with("- null"), "{written}");
+    for step in ["scale-out", "flag-off", "map-off", "yaml-off"] {
         let (original, undo) = (town.record("shed", step)?, town.record("shed", &format!("{step}.undo"))?);
         assert_eq!(text(&original, "/status/state"), "Reverted", "{step}");
         assert_eq!(text(&undo, "/spec/revertOf"), text(&original, "/metadata/name"), "{step}");
@@ -68,24 +104,31 @@ fn a_failed_check_undoes_everything_in_reverse_order() -> Result<()> {
 fn what_somebody_else_changed_is_not_undone() -> Result<()> {
     let town = Town::open(Leg::Stamping, "theirs")?;
     let gate = "check: {object: {kind: ConfigMap, name: shop-flags}, that: \"object.data.done == 'yes'\", within: 80s}";
+    town.change("configmap", "shop-flags", &json!({"data": {"flags.yaml": FLAGS_YAML}}))?;
     town.runbook(&runbook(
         "shed",
         &[
             "name: scale-out, gate: on-call, scale: {target: {kind: Deployment, name: checkout}, replicas: 6}",
             "name: grow, gate: on-call, scale: {target: {kind: StatefulSet, name: ledger}, replicas: 3}",
+            "name: yaml-off, gate: on-call, disable: {flag: recs, configMap: {name: shop-flags, key: flags.yaml, format: Yaml, pointer: /flags/recs}, rules: Suspend}",
             &format!("name: wait, {gate}"),
             &format!("name: recovered, onFailure: Revert, {NEVER}"),
         ],
     ))?;
     town.start("shed", "shed")?;
     town.approve("bob", "shed")?;
-    poll("both to be scaled", WITHIN, || {
+    poll("all to be done", WITHIN, || {
         let run = town.get("rbr", "shed")?;
-        ensure!(text(&run, "/status/progress") == "3/4 wait", "it is at {}", text(&run, "/status/progress"));
+        ensure!(text(&run, "/status/progress") == "4/5 wait", "it is at {}", text(&run, "/status/progress"));
         Ok(())
     })?;
     town.kubectl("root", &["scale", "deployment/checkout", "--replicas=9"])?.ok()?;
-    town.change("configmap", "shop-flags", &json!({"data": {"done": "yes"}}))?;
+    // Beside the flag somebody turns off another one, and adds a third.
+    let theirs = |text: &str| text.replace("defaultVariant: on}\n", "defaultVariant: off}\n  third: {variants: {}}\n");
+    let suspended = town.get("configmap", "shop-flags")?;
+    let suspended = text(&suspended, "/data/flags.yaml");
+    assert!(suspended.contains("# gold first\n      {}\n"), "{suspended}");
+    town.change("configmap", "shop-flags", &json!({"data": {"done": "yes", "flags.yaml": theirs(suspended)}}))?;
 
     let words = town.failed("shed")?;
     assert!(words.contains("could not be undone wholly") && words.contains("1 change is still in place"), "{words}");
@@ -95,6 +138,9 @@ fn what_somebody_else_changed_is_not_undone() -> Result<()> {
         2,
         "the other one is undone all the same"
     );
+    assert_ne!(theirs(FLAGS_YAML), FLAGS_YAML);
+    let flags = town.get("configmap", "shop-flags")?;
+    assert_eq!(text(&flags, "/data/flags.yaml"), theirs(FLAGS_YAML), "what they did beside it stays");
     let refused = town.record("shed", "scale-out.undo")?;
     assert_eq!(text(&refused, "/spec/result"), "Refused");
     assert!(
@@ -170,7 +216,7 @@ fn a_failure_stops_the_run_or_is_passed_over() -> Result<()> {
     town.wait_phase("no-cooks", "Reverted")?;
     let record = town.record("no-cooks", "more")?;
     assert!(
-        text(&record, "/spec/verification").starts_with("not within 2s: Kitchen/main has 2 of 4 replicas ready"),
+        text(&record, "/spec/verification").starts_with("not within 2s: Kitchen/main has 2 of 4 replicas observed"),
         "{record:#}"
     );
     assert_eq!((text(&record, "/spec/verified"), text(&record, "/status/state")), ("No", "Reverted"));

@@ -1,4 +1,4 @@
-//! `kubectl annotate rbr NAME abort="why"`: in every phase, the same words in both legs.
+//! `kubectl annotate rbr NAME abort="WHY"`: in every phase, the same words in both legs.
 
 use anyhow::{Context, Result};
 use firstaid_sandbox::poll;

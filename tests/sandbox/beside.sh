@@ -6,7 +6,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 fail() { printf 'make: %s\n' "$*" >&2; exit 1; }
 
-command -v cargo >/dev/null || fail "cargo is missing. Install Rust 1.89 or newer (https://rustup.rs), then run the same command again."
+command -v cargo >/dev/null || fail "cargo is missing. Install Rust 1.95 or newer (https://rustup.rs), then run the same command again."
 command -v cc >/dev/null || fail "cc is missing: Rust needs a C compiler to link (apt-get install gcc, or xcode-select --install), then run the same command again."
 "$here/build.sh" --check
 

@@ -18,6 +18,26 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- end -}}
 
+{{/*
+The tenants, one for each namespace, as JSON: those that are given by a label are looked up in the cluster.
+*/}}
+{{- define "firstaid.tenants" -}}
+{{- $tenants := list -}}
+{{- range $tenant := .Values.tenants -}}
+{{- if $tenant.namespacesWithLabel -}}
+{{- $wanted := splitn "=" 2 $tenant.namespacesWithLabel -}}
+{{- range (lookup "v1" "Namespace" "" "").items -}}
+{{- if and (eq .status.phase "Active") (eq (get (.metadata.labels | default dict) $wanted._0) $wanted._1) -}}
+{{- $tenants = append $tenants (merge (dict "namespace" .metadata.name) (omit $tenant "namespacesWithLabel")) -}}
+{{- end -}}
+{{- end -}}
+{{- else -}}
+{{- $tenants = append $tenants $tenant -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $tenants -}}
+{{- end -}}
+
 {{/* The operator as the subject of a binding. */}}
 {{- define "firstaid.subject" -}}
 kind: ServiceAccount

@@ -9,17 +9,14 @@ mod plain;
 mod pointer;
 mod properties;
 mod tree;
-mod undo;
 mod words;
 mod yaml;
 
-use std::{fmt, ops::Range};
+use std::{collections::BTreeMap, fmt, ops::Range};
 
 use serde_json::Value;
 
 pub use pointer::{Pointer, PointerError};
-pub(super) use undo::{Holder, holder};
-pub use undo::{Undo, undo};
 
 /// What a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,20 +120,14 @@ fn shown_list(pointers: &[Pointer]) -> String {
 /// The text after an edit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edited {
-    /// The new text.
+    /// The new text. Outside of the places that were replaced it is the old one, byte for byte.
     pub text: String,
-    /// What became of everything else.
-    pub preserved: Preserved,
+    /// The places in which comments stood: they went with the value.
+    pub commented: Vec<Pointer>,
 }
 
-/// What an edit did to the bytes outside of the values that it replaced.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Preserved {
-    /// Nothing at all.
-    Bytes,
-    /// Something that people wrote went with the value; the sentence says what.
-    Reformatted(String),
-}
+/// How values are written, by their places.
+pub type Spellings = BTreeMap<Pointer, String>;
 
 /// The value at `at`. Texts that mean a boolean where the format has only text (`true` in a plain key or properties
 /// file; also an unquoted `on` or `yes` in YAML) are read as booleans; [`write()`] answers in the same words.
@@ -144,24 +135,47 @@ pub fn read(text: &str, format: Format, at: &Pointer) -> Result<Value, DocumentE
     parse(text, format)?.get(at)
 }
 
+/// How the value at `at` is written, with its layout and the comments inside of it.
+pub fn spelling(text: &str, format: Format, at: &Pointer) -> Result<String, DocumentError> {
+    Ok(text.get(parse(text, format)?.place(at)?.span).unwrap_or_default().to_owned())
+}
+
 /// Replaces the values at places that exist and leaves every other byte alone.
 pub fn write(text: &str, format: Format, places: &[(Pointer, Value)]) -> Result<Edited, DocumentError> {
+    replaced(text, format, places, &Spellings::new())
+}
+
+/// As [`write()`], and in these words where there are any: what stood there before comes back with its layout and its
+/// comments. Words that do not mean the value here any more (the document was laid out anew, an anchor is gone) are not
+/// taken, and the values are written as [`write()`] does.
+pub fn write_as(
+    text: &str,
+    format: Format,
+    places: &[(Pointer, Value)],
+    words: &Spellings,
+) -> Result<Edited, DocumentError> {
+    match replaced(text, format, places, words) {
+        Err(DocumentError::Unproven(_)) if !words.is_empty() => write(text, format, places),
+        other => other,
+    }
+}
+
+fn replaced(
+    text: &str,
+    format: Format,
+    places: &[(Pointer, Value)],
+    words: &Spellings,
+) -> Result<Edited, DocumentError> {
     let old = parse(text, format)?;
     let mut splices = Vec::new();
-    let mut lost = Vec::new();
+    let mut commented = Vec::new();
     for (at, to) in places {
         let place = old.place(at)?;
-        splices.push(Splice { with: old.rendered(at, to)?, span: place.span });
-        lost.extend(place.carries_comments.then(|| at.shown()));
+        let with = words.get(at).map_or_else(|| old.rendered(at, to), |word| Ok(word.clone()))?;
+        splices.push(Splice { with, span: place.span });
+        commented.extend(place.carries_comments.then(|| at.clone()));
     }
-    let new = spliced(text, &*old, format, splices, places)?;
-    let preserved = match lost.as_slice() {
-        [] => Preserved::Bytes,
-        places => {
-            Preserved::Reformatted(format!("comments inside {} go with it; undo brings them back", places.join(", ")))
-        }
-    };
-    Ok(Edited { text: new, preserved })
+    Ok(Edited { text: spliced(text, &*old, format, splices, places)?, commented })
 }
 
 /// One parsed text.
@@ -228,8 +242,11 @@ fn spliced(
     // Own scope: `new` borrows the text that is about to be returned.
     let proven = match parse(&text, format) {
         Ok(new) => {
-            wanted.iter().all(|(at, to)| new.get(at).as_ref() == Ok(to))
-                && blanked(old.value(), &places) == blanked(new.value(), &places)
+            // By itself an unquoted `on` is read as a boolean; within its flag it is the name of a variant.
+            let is = |at: &Pointer, to: &Value| {
+                new.get(at).is_ok_and(|by_itself| by_itself == *to || new.value().pointer(&at.to_string()) == Some(to))
+            };
+            wanted.iter().all(|(at, to)| is(at, to)) && blanked(old.value(), &places) == blanked(new.value(), &places)
         }
         Err(_) => false,
     };

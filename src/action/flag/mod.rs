@@ -1,19 +1,18 @@
-//! Feature flags as data: what is a flag, what is its off, which bytes or fields change, what would callers then get,
-//! and how is it undone. Pure: texts and values in, texts and values out; who reads and writes them is somebody else.
+//! Feature flags as data: what is a flag, what is its off, which bytes or fields change, and what would callers then get.
+//! Pure: texts and values in, texts and values out; who reads and writes them is somebody else.
 //!
 //! [`read`] the flag from its document (or take `spec.flagSpec.flags.<key>` of a FeatureFlag resource), plan with
-//! [`off`], then [`write()`] `plan.at(place)` into the document or patch `plan.edits` into the resource; [`evaluate()`]
-//! proves it and [`undo`] or [`undo_edits`] takes it back, but only where nobody changed it since.
+//! [`off`], then [`write()`] the edits into the document or patch them into the resource; [`evaluate()`] proves it. Whoever
+//! will undo it keeps the [`spelling`] of what goes, and [`write_as()`] puts that back; what of it is still theirs to put
+//! back is decided in `disable`, which compares the values of then and now.
 
 mod document;
 mod evaluate;
 mod openfeature;
 
-pub use document::{DocumentError, Edited, Format, Pointer, PointerError, Preserved, Undo, read, undo, write};
+pub use document::{DocumentError, Edited, Format, Pointer, PointerError, Spellings, read, spelling, write, write_as};
 pub use evaluate::{Evaluation, Reason, default_contexts, evaluate};
-pub use openfeature::{
-    Edit, FlagError, OffPlan, Restore, Rules, Shape, UndoEdits, off, resource_place, shape, undo_edits,
-};
+pub use openfeature::{Edit, FlagError, OffPlan, Rules, Shape, off, resource_place, shape};
 
 #[cfg(test)]
 mod tests {
@@ -35,8 +34,9 @@ mod tests {
         let flag = read(before, Format::Json, &place).unwrap();
         let plan = off(&flag, None, Rules::Suspend).unwrap();
         assert_eq!((plan.before.as_str(), plan.after.as_str()), ("on with rules", "off, rules suspended"));
-        let edited = write(before, Format::Json, &plan.at(&place)).unwrap();
-        assert_eq!(edited.preserved, Preserved::Bytes);
+        let edits: Vec<_> = plan.edits.iter().map(|edit| (place.join(&edit.pointer), edit.value.clone())).collect();
+        let edited = write(before, Format::Json, &edits).unwrap();
+        assert!(edited.commented.is_empty());
         assert_eq!(
             edited.text,
             before
@@ -50,8 +50,9 @@ mod tests {
         let after = evaluate(&document(&edited.text), "recs", &gold, 0).unwrap();
         assert_eq!((&after[0].value, &after[0].reason), (&Some(json!(false)), &Reason::Static));
 
-        let undone = undo(before, &edited.text, &edited.text, Format::Json, &plan.places(&place));
-        assert_eq!(undone, Undo::Exact(before.to_owned()));
+        let back: Vec<_> = edits.iter().map(|(at, _)| (at.clone(), read(before, Format::Json, at).unwrap())).collect();
+        let words = edits.iter().map(|(at, _)| (at.clone(), spelling(before, Format::Json, at).unwrap())).collect();
+        assert_eq!(write_as(&edited.text, Format::Json, &back, &words).unwrap().text, before);
         // Looked at again, it is off already, and there is nothing to write.
         let again = off(&read(&edited.text, Format::Json, &place).unwrap(), None, Rules::Refuse).unwrap();
         assert!(again.already && again.edits.is_empty());

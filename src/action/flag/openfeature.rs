@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::document::{Holder, Pointer, described, holder, names, shown};
+use super::document::{Pointer, described, names, shown};
 
 const STATE: &str = "state";
 const ENABLED: &str = "ENABLED";
@@ -45,8 +45,6 @@ pub struct Edit {
     pub pointer: Pointer,
     /// What is written.
     pub value: Value,
-    /// What was there; `None` where the field is added. A JSON patch needs `replace` or `add` accordingly.
-    pub before: Option<Value>,
 }
 
 /// How a flag is switched.
@@ -68,18 +66,6 @@ pub struct OffPlan {
     pub already: bool,
     /// Sentences for the ballot.
     pub warnings: Vec<String>,
-}
-
-impl OffPlan {
-    /// The edits for a flag that stands at `place` of its document.
-    pub fn at(&self, place: &Pointer) -> Vec<(Pointer, Value)> {
-        self.edits.iter().map(|edit| (place.join(&edit.pointer), edit.value.clone())).collect()
-    }
-
-    /// The places of those edits: what the undo compares.
-    pub fn places(&self, place: &Pointer) -> Vec<Pointer> {
-        self.edits.iter().map(|edit| place.join(&edit.pointer)).collect()
-    }
 }
 
 /// Why a flag cannot be switched; the caller says which flag it is.
@@ -182,7 +168,7 @@ fn switch_off(flag: &Value, to: Option<&Value>) -> Result<OffPlan, FlagError> {
     };
     let value = Value::Bool(wanted);
     let already = *flag == value;
-    let edit = Edit { pointer: Pointer::root(), value: value.clone(), before: Some(flag.clone()) };
+    let edit = Edit { pointer: Pointer::root(), value: value.clone() };
     Ok(OffPlan {
         shape: Shape::Boolean,
         edits: if already { Vec::new() } else { vec![edit] },
@@ -217,10 +203,8 @@ fn definition_off(flag: &Map<String, Value>, to: Option<&Value>, rules: Rules) -
     fields.extend(flag.get(STATE).filter(|state| *state != ENABLED).map(|_| (STATE, json!(ENABLED))));
     fields.extend((default != Some(name)).then(|| (DEFAULT_VARIANT, json!(name))));
     fields.extend(suspended.then(|| (TARGETING, json!({}))));
-    let edits: Vec<Edit> = fields
-        .into_iter()
-        .map(|(field, value)| Edit { pointer: Pointer::root().child(field), value, before: flag.get(field).cloned() })
-        .collect();
+    let edits: Vec<Edit> =
+        fields.into_iter().map(|(field, value)| Edit { pointer: Pointer::root().child(field), value }).collect();
 
     let now = if state == Some(DISABLED) { "disabled (default in code)" } else { default.unwrap_or("default in code") };
     let with_rules = if targeting.is_some() && state != Some(DISABLED) { " with rules" } else { "" };
@@ -340,54 +324,6 @@ fn listed(variants: &Map<String, Value>) -> String {
 /// a JSON patch needs.
 pub fn resource_place(key: &str) -> Pointer {
     ["spec", "flagSpec", "flags", key].iter().fold(Pointer::root(), |at, part| at.child(*part))
-}
-
-/// One field of a flag, to be put back.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Restore {
-    /// Where, below the flag.
-    pub pointer: Pointer,
-    /// What is there now: what we wrote.
-    pub now: Value,
-    /// What was there; `None` where the field is removed again.
-    pub value: Option<Value>,
-}
-
-/// What undoing edits of a flag in a resource comes to.
-#[derive(Clone, Debug, PartialEq)]
-pub enum UndoEdits {
-    /// The fields hold what they held before: nothing to write.
-    Already,
-    /// These fields still hold what we wrote.
-    Inverse(Vec<Restore>),
-    /// Somebody changed a field since: the sentence says what is there. Left alone.
-    Changed(String),
-}
-
-/// Undoes `edits` in the `live` flag, if nobody changed their fields since.
-pub fn undo_edits(edits: &[Edit], live: &Value) -> UndoEdits {
-    let mut restores = Vec::new();
-    for edit in edits {
-        let now = live.pointer(&edit.pointer.to_string());
-        match holder(&edit.before.as_ref(), &Some(&edit.value), &now) {
-            Holder::Nobody => {}
-            Holder::Us => restores.push(Restore {
-                pointer: edit.pointer.clone(),
-                now: edit.value.clone(),
-                value: edit.before.clone(),
-            }),
-            Holder::Others => {
-                let said = |value: Option<&Value>| value.map_or_else(|| "missing".to_owned(), shown);
-                let (at, was, wrote, is) =
-                    (edit.pointer.shown(), said(edit.before.as_ref()), shown(&edit.value), said(now));
-                return UndoEdits::Changed(format!(
-                    "{at} was {was}, First Aid wrote {wrote}, and now it is {is}: somebody changed it since, so \
-                        it is left alone"
-                ));
-            }
-        }
-    }
-    if restores.is_empty() { UndoEdits::Already } else { UndoEdits::Inverse(restores) }
 }
 
 #[cfg(test)]

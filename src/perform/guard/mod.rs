@@ -28,6 +28,9 @@ use crate::api::Approval;
 use crate::guard::compare::{self, Name};
 use crate::guard::shipped::{CURRENT, PREVIOUS, Values};
 
+/// Between two attempts that gave no proof.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// What the guards of this installation are.
 #[derive(Clone, Debug)]
 pub struct Guarding {
@@ -56,7 +59,8 @@ pub struct Guard {
     memory: lease::Memory,
     standing: Mutex<Standing>,
     /// One at a time makes a proof. Whoever has a good one does not wait for it: the next one is made while it still counts.
-    proving: tokio::sync::Mutex<()>,
+    /// Why the newest attempt gave none, and when: hundreds of runs that wait for a proof ask the API server as often as one.
+    proving: tokio::sync::Mutex<Option<(Instant, String)>>,
 }
 
 /// Why an attempt gave no proof.
@@ -101,8 +105,16 @@ impl Guard {
         if self.is_proven() {
             return Ok(());
         }
-        let _alone = self.proving.lock().await;
-        if self.is_proven() { Ok(()) } else { self.prove().await }
+        let mut failed = self.proving.lock().await;
+        if self.is_proven() {
+            return Ok(());
+        }
+        if let Some((_, why)) = failed.as_ref().filter(|(at, _)| at.elapsed() < PAUSE) {
+            return Err(why.clone());
+        }
+        let proof = self.prove().await;
+        *failed = proof.as_ref().err().map(|why| (Instant::now(), why.clone()));
+        proof
     }
 
     /// Makes a proof anew, however old the newest is, and says how it stands then.

@@ -45,10 +45,11 @@ impl Known {
     pub fn and(self, other: Self) -> Self {
         let (newer, older) = if self.seen >= other.seen { (self, other) } else { (other, self) };
         let mut gaps = newer.gaps.clone();
-        gaps.extend(older.gaps.into_iter().filter(|gap| !newer.gaps.contains(gap)));
+        gaps.extend(older.gaps.iter().filter(|gap| !newer.gaps.contains(gap)));
         gaps.sort_by_key(|gap| gap.until);
         gaps.drain(..gaps.len().saturating_sub(MOST_GAPS));
-        Self { gaps, ..newer }
+        // Whoever saw something wrong saw it: the next good look of anybody is the beginning of a new time.
+        Self { gaps, wrong: newer.wrong || older.wrong, ..newer }
     }
 
     /// Whether it says the same, but for when they were last seen.
@@ -112,7 +113,8 @@ impl Standing {
                     }
                 },
             };
-            let from = known.seen.map(|seen| seen.checked_sub(settle).unwrap_or(Timestamp::MIN));
+            // Another replica's clock may be ahead.
+            let from = known.seen.map(|seen| seen.min(look.seen).checked_sub(settle).unwrap_or(Timestamp::MIN));
             known.gaps.push(Gap { from, until });
             known.gaps.drain(..known.gaps.len().saturating_sub(MOST_GAPS));
             known.identity.clone_from(&look.identity);
@@ -213,6 +215,28 @@ mod tests {
         // This one has slept meanwhile: what the other one knows is newer.
         let both = standing.known.and(other.known.clone());
         assert_eq!(both, other.known);
+    }
+
+    #[test]
+    fn what_another_replica_saw_to_be_wrong_is_a_gap_for_all() {
+        let mut standing = Standing::default();
+        standing.good(look("a", Some(10), 100), SETTLE).unwrap();
+        let mut other = standing.clone();
+        other.wrong();
+        standing.good(look("a", Some(10), 130), SETTLE).unwrap();
+        standing.known = standing.known.and(other.known);
+        assert!(standing.good(look("a", Some(10), 160), SETTLE).is_err());
+        standing.good(look("a", Some(10), 165), SETTLE).unwrap();
+        assert_eq!(standing.known.gaps, [gap(None, 15), gap(Some(125), 165)]);
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_hides_no_gap() {
+        let known = Known { identity: "a".to_owned(), seen: Some(at(5000)), ..Known::default() };
+        let mut standing = Standing { known, ..Standing::default() };
+        assert!(standing.good(look("b", None, 100), SETTLE).is_err());
+        standing.good(look("b", None, 105), SETTLE).unwrap();
+        assert_eq!(standing.known.gaps, [gap(Some(100), 105)]);
     }
 
     #[test]

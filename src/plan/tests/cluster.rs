@@ -262,7 +262,7 @@ impl Cluster {
     /// One pass: turns until the planner waits. False where it waits for nothing any more.
     pub fn pass(&mut self) -> bool {
         self.memory.first_seen = self.memory.first_seen.or(Some(self.now));
-        let mut seen = Seen::default();
+        let mut seen = Seen::default().within("shop");
         for _ in 0..64 {
             // Time passes between any two questions.
             self.now += SignedDuration::from_millis(1);

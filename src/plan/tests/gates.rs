@@ -161,6 +161,24 @@ fn a_plan_that_somebody_added_to_the_journal_opens_no_gate(#[case] forge: fn(&mu
 }
 
 #[test]
+fn a_gate_that_is_not_there_is_not_none() {
+    let (only_planned, renamed) = (json!({"mode": "Plan"}), json!([{"name": "other", "requires": [{"role": "sre"}]}]));
+    for (spec, gates) in [(json!({}), json!([])), (json!({}), renamed.clone()), (only_planned, renamed)] {
+        let mut c = waiting();
+        let mut run = serde_json::to_value(&c.run).unwrap();
+        run["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        run["status"]["frozen"]["gates"] = gates;
+        // Taken up, and not planned yet.
+        run["status"].as_object_mut().unwrap().remove("plans");
+        c.run = serde_json::from_value(run).unwrap();
+        c.ballots.clear();
+        assert_eq!((c.until_the_end(), c.sent), (Phase::Failed, 0));
+        assert!(c.message().contains("its gate on-call is not among the gates of the runbook"), "{}", c.message());
+        assert!(c.ballots.is_empty());
+    }
+}
+
+#[test]
 fn a_ballot_that_somebody_made_beforehand_counts_for_nothing() {
     let mut c = waiting();
     let mut planted = c.ballots["shed-1-1"].clone();

@@ -262,7 +262,7 @@ fn a_run_of_another_version_is_left_alone() {
 #[rstest]
 #[case::gone(
     "gone",
-    "TargetGone: Deployment/checkout does not exist in this namespace; look with: kubectl get deployment"
+    "TargetGone: Deployment/checkout does not exist in this namespace; look with: kubectl get -n shop deployment"
 )]
 #[case::forbidden(
     "forbidden",

@@ -17,7 +17,7 @@ fn an_edited_record_is_named_by_its_place() {
     let mut computed = String::new();
     let mut evidence = sound();
     record(&mut evidence, 2)["spec"]["summary"] = json!("check nothing");
-    computed += &hash_of_json(&record(&mut evidence, 2)["spec"]);
+    computed += &digest::of_record(&record(&mut evidence, 2)["spec"]);
     let says = hash(&evidence, 2);
     assert_eq!(
         said(&evidence),

@@ -152,7 +152,7 @@ impl Race {
             .await?)
     }
 
-    /// What `kubectl annotate apv NAME approve="CODE why"` sends.
+    /// What `kubectl annotate apv NAME approve="CODE WHY"` sends.
     async fn approve(&self, ballot: &Approval) -> Result<()> {
         let namespace = ballot.namespace().unwrap_or_default();
         let word = format!("{} queue grows, capacity is free", ballot.spec.request.code);

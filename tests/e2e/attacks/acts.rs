@@ -102,7 +102,7 @@ pub const ROWS: &[Row] = &[
         call: "kubectl create -f run-of-on-clusterrole.json",
         sees: Both(
             Operator,
-            "step more: TargetGone: ClusterRole/cluster-admin does not exist in this namespace; look with: kubectl get clusterrole",
+            "step more: TargetGone: ClusterRole/cluster-admin does not exist in this namespace; look with: kubectl get -n NAMESPACE clusterrole.rbac.authorization.k8s.io",
         ),
         play: the_run_says_why,
     },

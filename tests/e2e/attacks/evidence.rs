@@ -278,7 +278,7 @@ pub const ROWS: &[Row] = &[
         call: r#"kubectl patch rbr done --type=merge -p '{"spec":{"reason":"another"}}'"#,
         sees: Both(
             Kind,
-            r#"a run is fixed once it is made; start another one, or stop this one with: kubectl annotate rbr NAME abort="why""#,
+            r#"a run is fixed once it is made; start another one, or stop this one with: kubectl annotate rbr NAME abort="WHY""#,
         ),
         play: in_vain,
     },

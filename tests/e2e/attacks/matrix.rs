@@ -51,8 +51,8 @@ fn rights(town: &Town) -> Result<BTreeSet<Right>> {
     Ok(rights)
 }
 
-/// A request that needs this right, and how it is refused without.
-fn request(town: &Town, right: &Right) -> Result<(Vec<String>, String)> {
+/// A request of this user that needs this right, and how it is refused without. Where names are typed, so is theirs.
+fn request(town: &Town, right: &Right, user: &str) -> Result<(Vec<String>, String)> {
     let (resource, verb) = (right.0.as_str(), right.1.as_str());
     let file =
         |name: &str| town.sandbox.data().join(format!("{}-{name}", town.namespace)).to_string_lossy().into_owned();
@@ -65,9 +65,18 @@ fn request(town: &Town, right: &Right) -> Result<(Vec<String>, String)> {
     };
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let dry = |more: &[&str]| [words(more), words(&["--dry-run=server"])].concat();
+    let signed = |more: &[&str], key: &str| {
+        let typed = (town.leg == Leg::Plain).then(|| format!("{key}={user}"));
+        dry(&[more, &typed.iter().map(String::as_str).collect::<Vec<_>>()].concat())
+    };
+    let start = || -> Result<Vec<String>> {
+        let path = file(&format!("run-of-{user}.json"));
+        std::fs::write(&path, run(town.leg, "room", "mine", user).to_string())?;
+        Ok(dry(&["create", "-f", &path]))
+    };
     let vote = |ballot: &str| -> Result<Vec<String>> {
         let code = text(&town.get("apv", ballot)?, "/spec/request/code").to_owned();
-        Ok(dry(&["annotate", "apv", ballot, &format!("approve={code} queue grows")]))
+        Ok(signed(&["annotate", "apv", ballot, &format!("approve={code} queue grows")], "by"))
     };
     let rbac = format!("cannot {verb} resource \"{resource}\"");
     Ok(match (resource, verb) {
@@ -84,10 +93,10 @@ fn request(town: &Town, right: &Right) -> Result<(Vec<String>, String)> {
         ("runbooks", "update") => (dry(&["replace", "-f", &file("room.json")]), rbac),
         ("runbooks", "patch") => (dry(&["label", resource, name, "note=x"]), rbac),
         ("runbooks", "delete") => (dry(&["delete", resource, name]), rbac),
-        ("runbookruns", "create") => (dry(&["create", "-f", &file("run.json")]), rbac),
+        ("runbookruns", "create") => (start()?, rbac),
         ("runbookruns", "patch") => (dry(&["annotate", resource, name, "abort=wrong service"]), rbac),
         ("approvals", "patch") => (vote("waits-1")?, rbac),
-        ("runbooks", "run") => (dry(&["create", "-f", &file("run.json")]), "you may not run runbook room".to_owned()),
+        ("runbooks", "run") => (start()?, "you may not run runbook room".to_owned()),
         ("runbooks", "abort") => {
             (dry(&["annotate", "rbr", "waits", "abort=wrong service"]), "you may not abort runs of room".to_owned())
         }
@@ -96,7 +105,10 @@ fn request(town: &Town, right: &Right) -> Result<(Vec<String>, String)> {
             "you may not settle runs of room".to_owned(),
         ),
         ("runbooks/breakglass", "breakglass") => (
-            dry(&["annotate", "rbr", "waits", "breakglass=the database is down and nobody answers"]),
+            signed(
+                &["annotate", "rbr", "waits", "breakglass=the database is down and nobody answers"],
+                "breakglass-by",
+            ),
             "you may not break the glass of room".to_owned(),
         ),
         ("runbooks/approvalpolicy", "update") => (
@@ -153,8 +165,8 @@ fn identity(town: &Town, user: &str, all: &BTreeSet<Right>, but: Option<&Right>)
 }
 
 /// A town in which every request would be taken, if the right is there. Nobody else writes in it any more.
-fn open() -> Result<Town> {
-    let mut town = Town::open(Leg::Stamping, "rights")?;
+fn open(leg: Leg) -> Result<Town> {
+    let mut town = Town::open(leg, "rights")?;
     town.runbook(RUNBOOK)?;
     town.start("room", "waits")?;
     town.wait_phase("waits", "Waiting")?;
@@ -167,17 +179,14 @@ fn open() -> Result<Town> {
     let runbook = town.get("rbk", "room")?;
     let mut other = runbook.clone();
     other["metadata"] = json!({"name": "other", "namespace": town.namespace});
-    for (name, object) in
-        [("room.json", runbook), ("other.json", other), ("run.json", run(Leg::Stamping, "room", "mine", ""))]
-    {
+    for (name, object) in [("room.json", runbook), ("other.json", other)] {
         std::fs::write(town.sandbox.data().join(format!("{}-{name}", town.namespace)), object.to_string())?;
     }
     Ok(town)
 }
 
-#[test]
-fn whoever_lacks_one_right_is_refused_and_whoever_has_it_is_not() -> Result<()> {
-    let town = open()?;
+fn whoever_lacks_one_right_is_refused_and_whoever_has_it_is_not(leg: Leg) -> Result<()> {
+    let town = open(leg)?;
     let rights = rights(&town)?;
     ensure!(rights.len() > 25, "only {} rights are granted: {rights:?}", rights.len());
     let numbered: Vec<(String, &Right)> =
@@ -195,10 +204,11 @@ fn whoever_lacks_one_right_is_refused_and_whoever_has_it_is_not() -> Result<()> 
         town.kubectl("root", &all)
     };
     for (user, right) in &numbered {
-        let (args, sentence) = request(&town, right)?;
         // Roles take a moment to be known.
+        let (args, _) = request(&town, right, "has-all")?;
         poll("somebody who has every right", WITHIN, || tries("has-all", &args)?.ok())
             .with_context(|| format!("{right:?}"))?;
+        let (args, sentence) = request(&town, right, user)?;
         poll("somebody who lacks one right", WITHIN, || {
             let output = tries(user, &args)?;
             ensure!(!output.success(), "{right:?}: not refused: {}", output.stdout);
@@ -207,4 +217,14 @@ fn whoever_lacks_one_right_is_refused_and_whoever_has_it_is_not() -> Result<()> 
         })?;
     }
     Ok(())
+}
+
+#[test]
+fn each_right_is_needed_where_the_cluster_stamps() -> Result<()> {
+    whoever_lacks_one_right_is_refused_and_whoever_has_it_is_not(Leg::Stamping)
+}
+
+#[test]
+fn each_right_is_needed_where_people_type_their_names() -> Result<()> {
+    whoever_lacks_one_right_is_refused_and_whoever_has_it_is_not(Leg::Plain)
 }

@@ -1,7 +1,6 @@
 //! Where attacks take place: a namespace with a folder in which the attacker's shell runs, and what is checked after each.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -22,8 +21,6 @@ pub struct Scene {
     /// What the attacker's shell knows: `$BALLOT` and the like.
     words: BTreeMap<String, String>,
     audit: Audit,
-    /// Where the audit log ended when the scene began.
-    from: u64,
     tried: Vec<(&'static str, String, Seen)>,
 }
 
@@ -41,8 +38,7 @@ impl Scene {
         if let Some(operator) = &town.operator {
             words.insert("OPERATOR".to_owned(), operator.address());
         }
-        let from = std::fs::metadata(town.sandbox.audit_log())?.len();
-        Ok(Self { audit: Audit::begin(&town)?, from, folder, words, tried: Vec::new(), town })
+        Ok(Self { audit: Audit::begin(&town)?, folder, words, tried: Vec::new(), town })
     }
 
     /// A word that the attacker's shell knows.
@@ -202,28 +198,12 @@ impl Scene {
 
     /// Everything that was refused since the scene began.
     fn refusals(&self) -> Result<Vec<Value>> {
-        self.logged("\"status\":\"Failure\"")
+        self.audit.lines("\"status\":\"Failure\"", |_| true)
     }
 
     /// Everything that was asked in this namespace since the scene began.
     pub fn requests(&self) -> Result<Vec<Value>> {
-        self.logged(&self.town.namespace)
-    }
-
-    /// What the audit log has told since the scene began, in lines that contain this.
-    fn logged(&self, words: &str) -> Result<Vec<Value>> {
-        let mut file = std::fs::File::open(self.town.sandbox.audit_log()).context("opening the audit log")?;
-        file.seek(SeekFrom::Start(self.from))?;
-        let mut entries = Vec::new();
-        for line in BufReader::new(file).lines() {
-            let line = line?;
-            if line.contains(words)
-                && let Ok(entry) = serde_json::from_str::<Value>(&line)
-            {
-                entries.push(entry);
-            }
-        }
-        Ok(entries)
+        self.audit.lines(&self.town.namespace, |_| true)
     }
 }
 

@@ -11,6 +11,11 @@ fn set(text: &str, format: Format, pointer: &str, to: Value) -> Result<String, S
     write(text, format, &[(at(pointer), to)]).map(|edited| edited.text).map_err(|error| error.to_string())
 }
 
+/// How the values at these places are written in `text`, to be put back into another one.
+fn words(text: &str, format: Format, places: &[Pointer]) -> Spellings {
+    places.iter().map(|at| (at.clone(), spelling(text, format, at).unwrap())).collect()
+}
+
 fn get(text: &str, format: Format, pointer: &str) -> Result<Value, String> {
     read(text, format, &at(pointer)).map_err(|error| error.to_string())
 }
@@ -45,7 +50,7 @@ fn json_keeps_every_other_byte() {
     let both = [(at("/z"), json!("off")), (at("/a~1b/1/en"), json!(false))];
     let edited = write(text, Json, &both).unwrap();
     assert_eq!(edited.text, text.replace("true", "false").replace("\\ud83d\\ude00", "off"));
-    assert_eq!(edited.preserved, Preserved::Bytes);
+    assert!(edited.commented.is_empty());
     assert_eq!(set("true", Json, "", json!(false)).as_deref(), Ok("false"));
 }
 
@@ -154,15 +159,30 @@ fn yaml_empties_a_mapping_in_place_and_gets_it_back() {
     assert!(
         edited.text.contains("    targeting: # gold first\r\n      # why: contract\r\n      {}\r\n\r\n    # tail\r\n")
     );
-    let lost = "comments inside `/flags/recs~1v2/targeting` go with it; undo brings them back";
-    assert_eq!(edited.preserved, Preserved::Reformatted(lost.to_owned()));
+    assert_eq!(edited.commented, [at("/flags/recs~1v2/targeting")]);
     assert_eq!(set("l:\n- a: 1\n  b: 2 # c\n- x\n", Yaml, "/l/0", json!({})).as_deref(), Ok("l:\n- {} # c\n- x\n"));
     assert_eq!(set("m:\n  a: 1\n  b:\n\n# tail", Yaml, "/m", json!({})).as_deref(), Ok("m:\n  {}\n\n# tail"));
-    // Somebody renames the flag's neighbour meanwhile: ours still comes back in its old spelling.
+    // Somebody renames the flag's neighbour meanwhile: ours still comes back in its old words.
     let live = edited.text.replace("flags of the shop", "flags of the new shop");
     let places = [at("/flags/recs~1v2/targeting")];
-    let undone = undo(YAML, &edited.text, &live, Yaml, &places);
-    assert_eq!(undone, Undo::Inverse(YAML.replace("flags of the shop", "flags of the new shop")));
+    let back = [(places[0].clone(), read(YAML, Yaml, &places[0]).unwrap())];
+    let undone = write_as(&live, Yaml, &back, &words(YAML, Yaml, &places)).unwrap();
+    assert_eq!(undone.text, YAML.replace("flags of the shop", "flags of the new shop"));
+    // Without its words the value comes back all the same, on one line.
+    let plain = write(&live, Yaml, &back).unwrap().text;
+    assert!(plain.contains(r#"      {"if": [{"var": "x"}, "on", "text\n"]}"#), "{plain}");
+    assert_eq!(read(&plain, Yaml, &Pointer::root()), read(YAML, Yaml, &Pointer::root()));
+}
+
+#[test]
+fn what_was_an_unquoted_word_of_yaml_comes_back_as_one() {
+    let before = "f: {defaultVariant: on, variants: {on: true, off: false}}\n";
+    let place = at("/f/defaultVariant");
+    let ours = write(before, Yaml, &[(place.clone(), json!("off"))]).unwrap().text;
+    assert_eq!(ours, before.replace("defaultVariant: on", "defaultVariant: \"off\""));
+    // Within the flag it is the name of a variant, by itself it is read as a boolean: it comes back as what it was.
+    let back = [(place.clone(), json!("on"))];
+    assert_eq!(write_as(&ours, Yaml, &back, &words(before, Yaml, &[place])).unwrap().text, before);
 }
 
 #[test]
@@ -211,7 +231,10 @@ fn yaml_refuses_what_would_mean_more_than_it_says() {
     );
     assert_eq!(said("/e", json!("y")), "`/e` cannot be edited: it is a text over several lines (`|` or `>`)");
     assert_eq!(said("/f", json!([])), "`/f` cannot be edited: it is a list over several lines");
-    assert_eq!(said("/i/y", json!({"a": 1})), "`/i/y` cannot be edited: only single values are written into YAML");
+    let whole = json!({"a": [1, "on", {}], "b\"\u{2028}": null});
+    let written = set(text, Yaml, "/i/y", whole.clone()).unwrap();
+    assert_eq!(written, text.replace("y: 1", r#"y: {"a": [1, "on", {}], "b\"\u2028": null}"#));
+    assert_eq!(get(&written, Yaml, "/i/y"), Ok(whole));
     // The anchor stands above the place, and the value would change in two more places.
     assert_eq!(
         said("/g/x", json!(false)),
@@ -249,40 +272,28 @@ fn properties_of_every_style() {
 }
 
 #[test]
-fn undo_is_three_way() {
-    let before = "{ \"a\": [ 1,2 ], \"b\": true }";
-    let places = [at("/a"), at("/b")];
-    let ours = write(before, Json, &[(places[0].clone(), json!([])), (places[1].clone(), json!(false))]).unwrap().text;
-    let undone = |live: &str| undo(before, &ours, live, Json, &places);
-    assert_eq!(undone(&ours), Undo::Exact(before.to_owned()));
-    assert_eq!(undone(before), Undo::Already);
-    assert_eq!(undone("{\"b\":true,\"a\":[1,2]}"), Undo::Already);
-    assert_eq!(
-        undone("{\"c\":3,\"b\":false,\"a\":[]}"),
-        Undo::Inverse("{\"c\":3,\"b\":true,\"a\":[ 1,2 ]}".to_owned())
-    );
-    // One place was already put back by a person: only the other is ours.
-    assert_eq!(undone("{\"b\":true,\"a\":[]}"), Undo::Inverse("{\"b\":true,\"a\":[ 1,2 ]}".to_owned()));
-    assert_eq!(
-        undone("{\"b\":false,\"a\":[7]}"),
-        Undo::Changed(
-            "`/a` was [1,2], First Aid wrote [], and since then somebody made it [7]: it is left alone".to_owned()
-        )
-    );
-    assert_eq!(undone("{\"b\":false}"), Undo::Changed("there is no `/a`: the whole document has only `b`".to_owned()));
-    assert!(matches!(undone("{"), Undo::Changed(why) if why.starts_with("the text is not JSON")));
-    // Nothing of ours: whatever others did since is not ours to undo.
-    assert_eq!(undo(before, before, "{\"a\":[1,2],\"b\":true}", Json, &places), Undo::Already);
-    assert_eq!(undo("true\n", "false\n", "false", Plain, &[at("")]), Undo::Inverse("true".to_owned()));
-}
-
-#[test]
-fn undo_does_not_put_a_block_where_its_layout_no_longer_fits() {
-    let before = "f:\n  targeting:\n    if: [a]\n    or: [b]\n  x: 1\n";
-    let places = [at("/f/targeting")];
-    let ours = write(before, Yaml, &[(places[0].clone(), json!({}))]).unwrap().text;
-    let live = "{f: {targeting: {}, x: 1}}\n";
-    assert!(matches!(undo(before, &ours, live, Yaml, &places), Undo::Changed(why) if why.contains("edit it by hand")));
+fn words_that_do_not_mean_the_value_here_are_not_taken() {
+    let place = at("/f/targeting");
+    let back = [(place.clone(), json!({"if": ["a"], "or": ["b"]}))];
+    let written = |text: &str, word: &str| {
+        let words = Spellings::from([(place.clone(), word.to_owned())]);
+        write_as(text, Yaml, &back, &words).map(|edited| edited.text)
+    };
+    let (block, live) = ("if: [a] # why\n    or: [b]", "f:\n  targeting:\n    {}\n  x: 1\n");
+    assert_eq!(written(live, block).unwrap(), live.replace("{}", block));
+    let plain = r#"{"if": ["a"], "or": ["b"]}"#;
+    for (text, word) in [
+        ("{f: {targeting: {}, x: 1}}\n", block),
+        ("f:\n   targeting:\n       {}\n   x: 1\n", block),
+        (live, "if: [a]"),
+        (live, "{if: [a], or: [*b]}"),
+        (live, "{if: [a], or: [b]}\n  y: 1"),
+        (live, "{if: [a], or: [b]"),
+    ] {
+        assert_eq!(written(text, word).unwrap(), text.replacen("{}", plain, 1), "{word}");
+    }
+    let lost = written("f: {x: 1}\n", block).unwrap_err().to_string();
+    assert_eq!(lost, "there is no `/f/targeting`: `/f` has only `x`");
 }
 
 #[test]
@@ -407,8 +418,8 @@ fn yaml_map() -> impl Strategy<Value = Value> {
     map(scalar.prop_recursive(3, 16, 3, move |inner| map(inner.boxed()).boxed()).boxed())
 }
 
-/// Writes at every place; all bytes outside of it stay, the value is there, and undo gives the old bytes back, both
-/// exactly and as an inverse edit.
+/// Writes at every place; all bytes outside of it stay, the value is there, and in its old words the old value comes back
+/// byte for byte, also where others wrote beside it meanwhile.
 fn writes_are_local(printed: &Printed, format: Format, to: &Value) -> Result<(), TestCaseError> {
     // The outermost places are printed last; a few are enough.
     for (place, span) in printed.places.iter().rev().take(4) {
@@ -420,14 +431,15 @@ fn writes_are_local(printed: &Printed, format: Format, to: &Value) -> Result<(),
         prop_assert!(edited.starts_with(&text[..span.start]), "{}: {} -> {}", place, text, edited);
         prop_assert!(edited.ends_with(&text[span.end..]), "{}: {} -> {}", place, text, edited);
         prop_assert_eq!(&read(&edited, format, place).unwrap(), to);
-        let places = [place.clone()];
-        if edited != *text {
-            prop_assert_eq!(undo(text, &edited, &edited, format, &places), Undo::Exact(text.clone()));
-            let (more, expected) = (format!("{edited} \n"), format!("{text} \n"));
-            let undone = undo(text, &edited, &more, format, &places);
-            let same = read(text, format, place).unwrap() == *to;
-            prop_assert_eq!(undone, if same { Undo::Already } else { Undo::Inverse(expected) });
+        let back = [(place.clone(), read(text, format, place).unwrap())];
+        let words = words(text, format, std::slice::from_ref(place));
+        prop_assert_eq!(&words[place], &text[span.clone()]);
+        for more in ["", " \n"] {
+            let undone = write_as(&format!("{edited}{more}"), format, &back, &words).unwrap().text;
+            prop_assert_eq!(undone, format!("{text}{more}"));
         }
+        let plain = write(&edited, format, &back).unwrap().text;
+        prop_assert_eq!(read(&plain, format, &Pointer::root()), read(text, format, &Pointer::root()));
     }
     Ok(())
 }
@@ -475,7 +487,11 @@ proptest! {
                 if let Ok(edited) = write(&text, format, &[(at(pointer), json!(false))]) {
                     prop_assert_eq!(read(&edited.text, format, &at(pointer)).unwrap(), json!(false));
                 }
-                let _ = undo(&text, "a: true", &text, format, &[at(pointer)]);
+                // Nor does a text that is taken for the words of a value.
+                let words = Spellings::from([(at(pointer), text.clone())]);
+                if let Ok(edited) = write_as("{\"a\": {\"b\": true}}", format, &[(at(pointer), json!(false))], &words) {
+                    prop_assert_eq!(read(&edited.text, format, &at(pointer)).unwrap(), json!(false));
+                }
             }
         }
     }

@@ -82,10 +82,7 @@ impl Document for Yaml<'_> {
         Ok(match to {
             Value::Bool(to) if node.form == Form::Bare => words::turned(self.written(node), *to),
             Value::String(to) => quoted(to, node.form),
-            Value::Null | Value::Bool(_) | Value::Number(_) => to.to_string(),
-            Value::Array(list) if list.is_empty() => "[]".to_owned(),
-            Value::Object(map) if map.is_empty() => "{}".to_owned(),
-            Value::Array(_) | Value::Object(_) => return Err(refusal(at, "only single values are written into YAML")),
+            other => flow(other),
         })
     }
 }
@@ -109,6 +106,19 @@ fn quoted(text: &str, form: Form) -> String {
         }
         Form::Bare if name && !word => text.to_owned(),
         _ => double_quoted(text),
+    }
+}
+
+/// A value on one line, in braces and brackets: as such it fits wherever a value can stand.
+fn flow(value: &Value) -> String {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(text) => double_quoted(text),
+        Value::Array(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(key, value)| format!("{}: {}", double_quoted(key), flow(value)));
+            format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
+        }
     }
 }
 

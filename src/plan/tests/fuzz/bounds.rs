@@ -95,6 +95,5 @@ fn walk(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
 fn matches(pattern: &str, text: &str) -> bool {
     let context = serde_json::json!(text);
     let quoted = pattern.replace('\\', "\\\\").replace('\'', "\\'");
-    crate::plan::expression::evaluate(&format!("text.matches('{quoted}')"), &[("text", &context)])
-        == Ok(Value::Bool(true))
+    crate::expression::evaluate(&format!("text.matches('{quoted}')"), &[("text", &context)]) == Ok(Value::Bool(true))
 }

@@ -58,7 +58,7 @@ fn no_runbook_panics_its_rehearsal_or_makes_it_say_what_must_not_be_shown() {
         let Ok(runbook) = serde_json::from_value::<Runbook>(case.runbook.clone()) else { return };
         let mut world = World {
             now: time("03:00:00"),
-            seen: Seen::default(),
+            seen: Seen::default().within("shop"),
             memory: Memory::default(),
             operator: Operator::default(),
         };
@@ -101,7 +101,7 @@ impl<'a> Drive<'a> {
     }
 
     fn drive(&mut self) {
-        let mut seen = Seen::default();
+        let mut seen = Seen::default().within("shop");
         for turn in 0..TURNS {
             self.now += SignedDuration::from_millis(3);
             self.memory.first_seen = self.memory.first_seen.or(Some(self.now));
@@ -192,7 +192,7 @@ impl<'a> Drive<'a> {
     fn record(&self, record: &ActionRecord) {
         self.stored("ActionRecord", record);
         let spec = &json!(record)["spec"];
-        assert_eq!(plan::hash_of_json(spec), record.spec.hash, "the hash is not that of what is stored");
+        assert_eq!(crate::digest::of_record(spec), record.spec.hash, "the hash is not that of what is stored");
     }
 
     fn stored<T: serde::Serialize>(&self, kind: &str, object: &T) {

@@ -112,7 +112,7 @@ fn print_what_next(sandbox: &Sandbox, folder: &Path, operator: Option<&Operator>
     println!("  {}", source("bob"));
     println!("  kubectl get apv -n {SHOP}");
     println!("  kubectl describe apv -n {SHOP}");
-    println!("  kubectl annotate apv -n {SHOP} BALLOT approve=\"CODE why\"{by}");
+    println!("  kubectl annotate apv -n {SHOP} BALLOT approve=\"CODE WHY\"{by}");
     println!("  kubectl get rbr -n {SHOP}");
     println!("  kubectl get arec -n {SHOP}");
     if !by.is_empty() {

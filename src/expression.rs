@@ -132,12 +132,12 @@ fn why(error: &ExecutionError, expression: &str) -> String {
 /// [`ExpressionError`] where it is too large or does not compile.
 pub fn compile(expression: &str) -> Result<Program, ExpressionError> {
     if expression.len() > LONGEST || nesting(expression) > DEEPEST || operators(expression) > MOST_OPERATORS {
-        return Err(ExpressionError::TooLarge(crate::api::condition::cut(expression, 80)));
+        return Err(ExpressionError::TooLarge(crate::api::line::cut(expression, 80)));
     }
     // Blanks may stand between a function and its bracket, and around a dot.
     let dense: String = expression.split_whitespace().collect();
     if LOOPS.iter().map(|name| dense.matches(name).count()).sum::<usize>() > MOST_LOOPS {
-        return Err(ExpressionError::Loops(crate::api::condition::cut(expression, 80)));
+        return Err(ExpressionError::Loops(crate::api::line::cut(expression, 80)));
     }
     let program = Program::compile(expression)
         .map_err(|e| ExpressionError::Compile { expression: expression.to_owned(), why: e.to_string() })?;

@@ -1,4 +1,5 @@
-//! What stops everything: the global brake. And what voids a vote after it was given. Each on an API server of its own, since all runs of a cluster would feel it.
+//! What stops everything: the global brake. And what voids a vote after it was given. Each on an API server of its own,
+//! since all runs of a cluster would feel it.
 
 use anyhow::{Context, Result, ensure};
 use firstaid_sandbox::poll;
@@ -105,7 +106,7 @@ fn a_vote_whose_right_is_lost(town: &Town) -> Result<()> {
 
 #[test]
 fn the_brake_and_lost_rights_where_the_cluster_stamps() -> Result<()> {
-    let town = Town::open_alone(Leg::Stamping, "guards")?;
+    let town = Town::open_alone(Leg::Stamping, "brakes")?;
     the_brake_holds_every_act(&town)?;
     a_vote_whose_right_is_lost(&town)
 }

@@ -23,6 +23,15 @@ pub fn sha256(bytes: &[u8]) -> String {
     })
 }
 
+/// The digest of a record as it is stored, with fields that this version may not know: of all but its own `hash`.
+pub fn of_record(spec: &Value) -> String {
+    let mut spec = spec.clone();
+    if let Some(fields) = spec.as_object_mut() {
+        fields.remove("hash");
+    }
+    of(&spec)
+}
+
 /// The short form of a digest that a person repeats: its first four digits.
 pub fn code(digest: &str) -> String {
     digest.trim_start_matches("sha256:").chars().take(4).collect()
