@@ -1,4 +1,4 @@
-//! J2: whether a gate that stands before an act was open.
+//! J1: whether a gate that stands before an act was open.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ struct Act<'f, 'a> {
     plan: &'a Value,
 }
 
-/// J2: nothing is done behind a gate that was not open.
+/// J1: nothing is done behind a gate that was not open.
 ///
 /// *Proved*: the plan names the gate that the frozen runbook puts before the step, and has at least as many ballots of each
 /// role as the plan's own terms and the frozen gate ask for. Each of these ballots was marked with a yes, by one request of a

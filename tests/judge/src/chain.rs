@@ -1,4 +1,4 @@
-//! J8: whether the records of a run are one unbroken chain, the one that its journal knows.
+//! J7 and J9: whether the records of a run are one unbroken chain, the one that its journal knows, to its head.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,16 @@ use crate::journal::Journal;
 use crate::log::{members, number, text};
 use crate::{Breach, Facts, Rule};
 
-/// J8: the chain of records is whole.
+/// J7: the chain of records is whole.
 ///
 /// *Proved*: the records of a run (by its uid) are numbered from 1 without gap or double, each names the hash of the one
 /// before it, and each hash is the SHA-256 of the canonical JSON (RFC 8785) of its spec without `hash`. They are those of the
 /// journal: each settled entry has its record, with its number and hash (of a run that goes on, the newest may be missing);
-/// no record is there of which the journal does not know; and `status.recordHead` is the hash of the newest.
+/// and no record is there of which the journal does not know.
 ///
 /// *From*: the final objects alone.
 ///
-/// *Not seen*: records, journal and head rewritten together so that they fit; the log would show the writes (J7, J9).
+/// *Not seen*: records, journal and head rewritten together so that they fit; the log would show the writes (J6, J8).
 pub fn chains(facts: &Facts<'_>) -> Vec<Breach> {
     let mut of_runs: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     for record in &facts.records {
@@ -70,11 +70,17 @@ fn links(records: &[&Value]) -> Vec<String> {
     all
 }
 
-/// What is wrong between a journal and its records.
-fn known(journal: &Journal<'_>, records: &[&Value]) -> Vec<String> {
+/// The entries of a journal that have their place in the chain, in its order.
+fn settled<'a>(journal: &Journal<'a>) -> Vec<&'a Value> {
     let mut settled: Vec<&Value> =
         members(journal.last, "/status/steps").filter_map(|(_, entry)| entry.get("settled")).collect();
     settled.sort_by_key(|entry| number(entry, "/seq"));
+    settled
+}
+
+/// What is wrong between a journal and its records.
+fn known(journal: &Journal<'_>, records: &[&Value]) -> Vec<String> {
+    let settled = settled(journal);
     let mut all = Vec::new();
     for (place, entry) in settled.iter().enumerate() {
         let (name, seq, hash) = (text(entry, "/record"), number(entry, "/seq"), text(entry, "/hash"));
@@ -94,10 +100,26 @@ fn known(journal: &Journal<'_>, records: &[&Value]) -> Vec<String> {
             all.push(format!("the journal knows of no record {name}"));
         }
     }
-    let head = text(journal.last, "/status/recordHead");
-    let newest = settled.last().map(|entry| text(entry, "/hash")).unwrap_or_default();
-    if head != newest {
-        all.push(format!("the run's head of the chain is {head:?}, and the newest entry's is {newest:?}"));
-    }
     all
+}
+
+/// J9: the head in the run's status is the last record.
+///
+/// *Proved*: `status.recordHead` is the hash of the newest settled entry of the journal, which by J7 is that of the last
+/// record; and there is none where nothing was settled.
+///
+/// *From*: the final objects alone.
+///
+/// *Not seen*: a head, journal and records that were cut together; the log would show the writes (J6, J8).
+pub fn heads(journals: &[Journal<'_>]) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    for journal in journals {
+        let head = text(journal.last, "/status/recordHead");
+        let newest = settled(journal).last().map(|entry| text(entry, "/hash")).unwrap_or_default();
+        if head != newest {
+            let says = format!("the run's head of the chain is {head:?}, and the newest entry's is {newest:?}");
+            breaches.push(Breach::new(Rule::Head, journal.name, says));
+        }
+    }
+    breaches
 }

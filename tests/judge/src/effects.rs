@@ -10,7 +10,7 @@ use crate::moment::{Moment, at, is_before};
 use crate::{Breach, Rule};
 
 /// The annotation that an act leaves on its target.
-const TOKEN: &str = "firstaid.dev/last-action";
+pub const TOKEN: &str = "firstaid.dev/last-action";
 /// The same as a place in a JSON patch.
 const TOKEN_PLACE: &str = "/metadata/annotations/firstaid.dev~1last-action";
 /// Within how many seconds after a stop the one act that was in flight must have come in.
@@ -47,6 +47,8 @@ pub struct Effect<'a> {
     pub entry: Entry<'a>,
     /// The token that it wrote, if it wrote one.
     pub token: Option<Token<'a>>,
+    /// The object as it was after it, if the log shows it.
+    pub object: Option<&'a Value>,
     /// Uid of the object that was written; empty where the log does not say.
     pub target: &'a str,
     /// The count of the write, see [`version`].
@@ -55,13 +57,14 @@ pub struct Effect<'a> {
 
 impl<'a> Effect<'a> {
     fn of(entry: Entry<'a>) -> Self {
-        let object = entry.object();
-        Self {
-            entry,
-            token: entry.json.get("requestObject").and_then(written_token).and_then(Token::read),
-            target: object.map(|object| text(object, "/metadata/uid")).unwrap_or_default(),
-            version: object.and_then(version),
-        }
+        let token = entry.json.get("requestObject").and_then(written_token).and_then(Token::read);
+        Self { entry, token, object: None, target: "", version: None }.shown_by(entry.object())
+    }
+
+    /// The same, with the object as an answer shows it.
+    pub fn shown_by(self, object: Option<&'a Value>) -> Self {
+        let target = object.map(|object| text(object, "/metadata/uid")).unwrap_or_default();
+        Self { object, target, version: object.and_then(version), ..self }
     }
 
     /// The run of which it is.
@@ -123,13 +126,14 @@ pub fn effects<'a>(entries: &[Entry<'a>], journals: &[Journal<'a>]) -> (Vec<Effe
 /// *From*: requests and answers of writes in those names, and answers of requests on runs.
 ///
 /// *Not seen*: what a ServiceAccount does with a token of its own, without impersonation (its pods may); a write whose answer
-/// does not say that it took effect (5xx); whether the values written are those that were planned.
+/// does not say that it took effect (5xx) where no later answer shows the object; whether the values written are those that
+/// were planned.
 pub fn intents(effects: &[Effect<'_>], journals: &[Journal<'_>]) -> Vec<Breach> {
     effects.iter().filter_map(|effect| Some(effect.breach(Rule::Intent, &without_intent(effect, journals)?))).collect()
 }
 
 fn without_intent(effect: &Effect<'_>, journals: &[Journal<'_>]) -> Option<String> {
-    let Some(object) = effect.entry.object().filter(|_| effect.entry.json.get("requestObject").is_some()) else {
+    let Some(object) = effect.object.filter(|_| effect.entry.json.get("requestObject").is_some()) else {
         return Some("the log holds no request or no answer, so that nobody can tell whose act it is".to_owned());
     };
     let Some(token) = effect.token else {
@@ -151,14 +155,14 @@ fn without_intent(effect: &Effect<'_>, journals: &[Journal<'_>]) -> Option<Strin
     })
 }
 
-/// J3: nothing is done twice.
+/// J2: nothing is done twice.
 ///
 /// *Proved*: of one run, step and target there is at most one write that took effect; a second one is of another attempt,
 /// and came in after the journal had settled each attempt before it as one that changed nothing (`outcome.changed` false).
 ///
 /// *From*: as J1.
 ///
-/// *Not seen*: a write whose answer does not say that it took effect.
+/// *Not seen*: a write whose answer does not say that it took effect, where no later answer shows the object.
 pub fn doubles(effects: &[Effect<'_>], journals: &[Journal<'_>]) -> Vec<Breach> {
     let mut breaches = Vec::new();
     let mut earlier: BTreeMap<(&str, &str, &str), Vec<&Effect<'_>>> = BTreeMap::new();
@@ -171,9 +175,9 @@ pub fn doubles(effects: &[Effect<'_>], journals: &[Journal<'_>]) -> Vec<Breach> 
                 && effect.journal(journals).is_some_and(|journal| is_not_done(journal, of, effect.entry.received));
             if !settled {
                 let says = format!(
-                    "{} acted already at {}, as attempt {} that was not settled as not done",
+                    "{} acted already, by {}, as attempt {} that was not settled as not done",
                     token.step,
-                    at(first.entry.received),
+                    first.entry.says(),
                     of.attempt
                 );
                 breaches.push(effect.breach(Rule::Once, &says));
@@ -191,7 +195,7 @@ fn is_not_done(journal: &Journal<'_>, token: Token<'_>, before: Option<Moment>) 
     })
 }
 
-/// J5: a stop wins.
+/// J4: a stop wins.
 ///
 /// *Proved*: no write of a run came in after the run's annotation `abort` was answered; an undo neither. But for one that was
 /// in flight: of the writes that were answered later than the stop the first may be there, if it came in before the stop was
@@ -209,7 +213,8 @@ pub fn stops(effects: &[Effect<'_>], journals: &[Journal<'_>]) -> Vec<Breach> {
         for (place, effect) in after.enumerate() {
             let late = stop.answered.map(|moment| moment.plus(IN_FLIGHT));
             if place > 0 || is_before(late, effect.entry.received) {
-                let says = format!("{} had stopped the run at {}", stop.user, at(stop.answered));
+                let says =
+                    format!("{} had stopped the run, answered at {}: {}", stop.user, at(stop.answered), stop.says());
                 breaches.push(effect.breach(Rule::Stop, &says));
             }
         }
@@ -217,7 +222,7 @@ pub fn stops(effects: &[Effect<'_>], journals: &[Journal<'_>]) -> Vec<Breach> {
     breaches
 }
 
-/// J6: never wider than planned.
+/// J5: never wider than planned.
 ///
 /// *Proved*: each write that took effect was on the object (by its uid) that the intent of its token names.
 ///

@@ -1,4 +1,4 @@
-//! J9: whether evidence was taken away.
+//! J8: whether evidence was taken away.
 
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ pub fn namespace_goes(entries: &[Entry<'_>]) -> bool {
     })
 }
 
-/// J9: evidence is never deleted.
+/// J8: evidence is never deleted.
 ///
 /// *Proved*: no request to delete a run, a ballot or a record (or a whole collection that was not empty) was answered with
 /// success, but for those of the controller that empties a namespace; and each of them that the log shows as created is
@@ -29,7 +29,7 @@ pub fn namespace_goes(entries: &[Entry<'_>]) -> bool {
 ///
 /// *From*: all requests on these kinds, and the final objects, which must have been read after the last entry.
 ///
-/// *Not seen*: what was created and taken away past the API server. A change of a record or a ballot is for J2 and J8.
+/// *Not seen*: what was created and taken away past the API server. A change of a record or a ballot is for J1 and J7.
 pub fn kept(entries: &[Entry<'_>], case: &Case) -> Vec<Breach> {
     let goes = namespace_goes(entries);
     let mut breaches = Vec::new();

@@ -147,7 +147,7 @@ fn intents(run: &Value) -> Vec<Intent<'_>> {
     planned.chain(beside).collect()
 }
 
-/// J7: phases only go forward, and what is written stays.
+/// J6: phases only go forward, and what is written stays.
 ///
 /// *Proved*: between any two versions of a run that the log or the final objects show, one after the other by the API
 /// server's own count, no plan, no frozen runbook and no part of an attempt's entry (`intent`, `outcome`, `settled`) changed
@@ -160,10 +160,9 @@ pub fn forward(journals: &[Journal<'_>]) -> Vec<Breach> {
     let mut breaches = Vec::new();
     for journal in journals {
         for (old, new) in journal.versions.iter().zip(journal.versions.iter().skip(1)) {
-            let by = new.entry.map_or_else(
-                || "in the end".to_owned(),
-                |entry| format!("after {} {} at {}", entry.user, entry.verb, crate::moment::at(entry.answered)),
-            );
+            let by = new
+                .entry
+                .map_or_else(|| "in the end".to_owned(), |entry| format!("by {}: {}", entry.user, entry.says()));
             let says = taken_back(old.run, new.run).into_iter().map(|what| format!("{what}, {by}"));
             breaches.extend(says.map(|says| Breach::new(Rule::Forward, journal.name, says)));
         }

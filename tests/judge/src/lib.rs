@@ -18,6 +18,7 @@ mod moment;
 mod records;
 #[cfg(test)]
 mod tests;
+mod unclear;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -32,7 +33,8 @@ use log::{Entry, text};
 /// What is judged: one namespace, from its beginning, and everything read when nothing moved any more.
 #[derive(Clone, Debug, Default)]
 pub struct Case {
-    /// The entries of the audit log about this namespace, in their order. Reading may be left out but for single runs.
+    /// The entries of the audit log about this namespace. Lines may be doubled or out of order, and may be of any stage.
+    /// Reading may be left out but for single runs and targets.
     pub entries: Vec<Value>,
     /// The runs that are there in the end.
     pub runs: Vec<Value>,
@@ -47,36 +49,39 @@ pub struct Case {
 pub enum Rule {
     /// J1: nothing is done without a durable intent.
     Intent,
-    /// J2: nothing is done behind a gate that was not open.
+    /// J1: nothing is done behind a gate that was not open.
     Approval,
-    /// J3: nothing is done twice.
+    /// J2: nothing is done twice.
     Once,
-    /// J4: what was done is on record, once, and what is on record was done.
+    /// J3: what was done is on record, once, and what is on record was done.
     Record,
-    /// J5: a stop wins.
+    /// J4: a stop wins.
     Stop,
-    /// J6: never wider than planned.
+    /// J5: never wider than planned.
     Target,
-    /// J7: phases only go forward, and what is written stays.
+    /// J6: phases only go forward, and what is written stays.
     Forward,
-    /// J8: the chain of records is whole.
+    /// J7: the chain of records is whole.
     Chain,
-    /// J9: evidence is never deleted.
+    /// J8: evidence is never deleted.
     Evidence,
+    /// J9: the head in the run's status is the last record.
+    Head,
 }
 
 impl fmt::Display for Rule {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Intent => "J1 (intent)",
-            Self::Approval => "J2 (approval)",
-            Self::Once => "J3 (once)",
-            Self::Record => "J4 (record)",
-            Self::Stop => "J5 (stop)",
-            Self::Target => "J6 (target)",
-            Self::Forward => "J7 (forward)",
-            Self::Chain => "J8 (chain)",
-            Self::Evidence => "J9 (evidence)",
+            Self::Approval => "J1 (approval)",
+            Self::Once => "J2 (once)",
+            Self::Record => "J3 (record)",
+            Self::Stop => "J4 (stop)",
+            Self::Target => "J5 (target)",
+            Self::Forward => "J6 (forward)",
+            Self::Chain => "J7 (chain)",
+            Self::Evidence => "J8 (evidence)",
+            Self::Head => "J9 (head)",
         })
     }
 }
@@ -142,9 +147,9 @@ impl fmt::Display for Verdict {
 /// What all rules look at.
 struct Facts<'a> {
     journals: Vec<Journal<'a>>,
-    /// The writes that took effect.
+    /// The writes that took effect: by their answer, or by what was answered later.
     effects: Vec<Effect<'a>>,
-    /// The writes whose answer does not say.
+    /// The writes of which neither tells.
     unclear: Vec<Effect<'a>>,
     ballots: Vec<Ballot<'a>>,
     records: Vec<&'a Value>,
@@ -158,7 +163,7 @@ impl<'a> Facts<'a> {
     fn of(entries: &[Entry<'a>], case: &'a Case) -> Self {
         let namespace_goes = evidence::namespace_goes(entries);
         let journals = journal::journals(entries, &case.runs);
-        let (effects, unclear) = effects::effects(entries, &journals);
+        let (effects, unclear) = unclear::cleared(entries, effects::effects(entries, &journals));
         let mut records: BTreeMap<&str, &Value> =
             case.records.iter().map(|record| (text(record, "/metadata/uid"), record)).collect();
         // With their namespace went the records; the log still shows how they were made.
@@ -190,7 +195,7 @@ impl<'a> Facts<'a> {
 
 /// Judges a case.
 pub fn judge(case: &Case) -> Verdict {
-    let entries: Vec<Entry<'_>> = case.entries.iter().filter_map(Entry::read).collect();
+    let entries = log::read(&case.entries);
     let facts = Facts::of(&entries, case);
     let Facts { effects, journals, records, .. } = &facts;
     let (approvals, votes) = approvals::approvals(&facts);
@@ -203,6 +208,7 @@ pub fn judge(case: &Case) -> Verdict {
         effects::targets(effects, journals),
         journal::forward(journals),
         chain::chains(&facts),
+        chain::heads(journals),
         evidence::kept(&entries, case),
     ]
     .concat();

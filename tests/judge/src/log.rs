@@ -1,8 +1,10 @@
 //! The audit log, entry by entry: who asked for what, and what came of it.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
-use crate::moment::Moment;
+use crate::moment::{Moment, at};
 
 /// The API group of First Aid's own kinds.
 pub const GROUP: &str = "firstaid.dev";
@@ -12,6 +14,8 @@ pub const GROUP: &str = "firstaid.dev";
 pub struct Entry<'a> {
     /// The whole of it.
     pub json: &'a Value,
+    /// Its audit id: the same for all stages of one request, and for no other request.
+    pub id: &'a str,
     /// `patch`, `create` and so on.
     pub verb: &'a str,
     /// API group.
@@ -34,6 +38,16 @@ pub struct Entry<'a> {
     pub answered: Option<Moment>,
 }
 
+/// The answered requests of a log, in the order in which they came in. A line that is there twice tells of one request: the
+/// log may be delivered more than once, and in any order. What has no id is never taken for a copy.
+pub fn read(lines: &[Value]) -> Vec<Entry<'_>> {
+    let mut seen = BTreeSet::new();
+    let mut entries: Vec<Entry<'_>> = lines.iter().filter_map(Entry::read).collect();
+    entries.retain(|entry| entry.id.is_empty() || seen.insert(entry.id));
+    entries.sort_by_key(|entry| (entry.received, entry.answered));
+    entries
+}
+
 impl<'a> Entry<'a> {
     /// Reads an entry; none where it is about a stage before the answer.
     pub fn read(json: &'a Value) -> Option<Self> {
@@ -43,6 +57,7 @@ impl<'a> Entry<'a> {
         let (signed_in, other) = (text(json, "/user/username"), text(json, "/impersonatedUser/username"));
         Some(Self {
             json,
+            id: text(json, "/auditID"),
             verb: text(json, "/verb"),
             group: text(json, "/objectRef/apiGroup"),
             resource: text(json, "/objectRef/resource"),
@@ -88,9 +103,10 @@ impl<'a> Entry<'a> {
         (self.succeeded() && stored && !text(object, "/metadata/uid").is_empty()).then_some(object)
     }
 
-    /// `patch deployments/checkout at 03:25:00.123456`.
+    /// `patch deployments/checkout at 03:25:00.123456 (audit line 8f1c...)`.
     pub fn says(&self) -> String {
-        format!("{} {}/{} at {}", self.verb, self.resource, self.name, crate::moment::at(self.received))
+        let line = if self.id.is_empty() { "without id" } else { self.id };
+        format!("{} {}/{} at {} (audit line {line})", self.verb, self.resource, self.name, at(self.received))
     }
 }
 

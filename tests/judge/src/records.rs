@@ -1,4 +1,4 @@
-//! J4: whether the records tell what the log tells.
+//! J3: whether the records tell what the log tells.
 
 use serde_json::Value;
 
@@ -6,11 +6,11 @@ use crate::effects::Effect;
 use crate::log::{is_true, number, text};
 use crate::{Breach, Facts, Rule};
 
-/// J4: what was done is on record, once, and what is on record was done.
+/// J3: what was done is on record, once, and what is on record was done.
 ///
 /// *Proved*: of each write that took effect, of a run that has ended, there is exactly one ActionRecord (by run uid, step,
 /// attempt and uid of the target), and never two. Each record that says Done and changed has exactly one such write, or none
-/// and a request whose answer was lost (5xx). A record that says that nothing was written (Refused, Failed, or Done and not
+/// and a request whose answer was lost (5xx), where no later answer shows the object either. A record that says that nothing was written (Refused, Failed, or Done and not
 /// changed) has none.
 ///
 /// *From*: the records as they are in the end, and the effects of J1.

@@ -1,4 +1,4 @@
-//! Forged acts: J1, J3, J4, J5 and J6.
+//! Forged acts: J1, J2, J3, J4 and J5.
 
 use serde_json::json;
 
@@ -53,6 +53,7 @@ fn j1_an_intent_that_was_stored_after_the_act() {
     // A read in between shows that it was there all the same: its own answer was late, or lost.
     let mut read = case.entries[PLANNED].clone();
     read["verb"] = json!("get");
+    read["auditID"] = json!("the read");
     read["stageTimestamp"] = json!(time(350));
     case.entries.insert(PLANNED + 1, read);
     stands(&case);
@@ -108,27 +109,32 @@ fn two_attempts(result: &str, changed: bool) -> Case {
 }
 
 #[test]
-fn j3_a_second_attempt_is_for_what_was_not_done() {
+fn j2_a_second_attempt_is_for_what_was_not_done() {
     let verdict = stands(&two_attempts("Unknown", false));
     assert_eq!((verdict.effects, verdict.records, verdict.approvals), (2, 2, 2));
     breaks(&two_attempts("Done", true), &[Rule::Once], "as attempt 1 that was not settled as not done");
-    breaks(&two_attempts("Unknown", true), &[Rule::Once], "scale-out acted already at 03:00:00.400000");
+    breaks(
+        &two_attempts("Unknown", true),
+        &[Rule::Once],
+        "scale-out acted already, by patch deployments/checkout at 03:00:00.4",
+    );
 }
 
 #[test]
-fn j3_the_same_act_twice() {
+fn j2_the_same_act_twice() {
     let mut case = sound();
     let mut again = case.entries[ACTED].clone();
+    again["auditID"] = json!("again");
     again["requestReceivedTimestamp"] = json!(time(420));
     case.entries.insert(ACTED + 1, again);
-    breaks(&case, &[Rule::Once, Rule::Record], "scale-out acted already at 03:00:00.400000");
+    breaks(&case, &[Rule::Once, Rule::Record], "scale-out acted already, by patch deployments/checkout at 03:00:00.4");
     // Its copy on another object is none of the plan's.
     case.entries[ACTED + 1]["responseObject"]["metadata"]["uid"] = json!("another");
     breaks(&case, &[Rule::Target, Rule::Record], "on the object \"another\", and planned was \"uid-of-checkout\"");
 }
 
 #[test]
-fn j4_what_was_done_is_on_record() {
+fn j3_what_was_done_is_on_record() {
     let mut world = World::gated(1);
     world.vote("bob", 1);
     world.act("scale-out", 1);
@@ -140,7 +146,7 @@ fn j4_what_was_done_is_on_record() {
 }
 
 #[test]
-fn j4_what_is_on_record_was_done() {
+fn j3_what_is_on_record_was_done() {
     let mut case = sound();
     let act = case.entries.remove(ACTED);
     let says = "record room-1-uid-o-scale-out-1 (Done) says that it was done, and no write in the log took effect";
@@ -154,7 +160,7 @@ fn j4_what_is_on_record_was_done() {
 }
 
 #[test]
-fn j4_a_record_that_denies_what_was_done() {
+fn j3_a_record_that_denies_what_was_done() {
     for (result, changed) in [("Refused", false), ("Done", false), ("Failed", false), ("Refused", true)] {
         let mut world = World::gated(1);
         world.vote("bob", 1);
@@ -187,18 +193,18 @@ fn stopped(later: u64, undo: bool) -> Case {
 }
 
 #[test]
-fn j5_no_act_after_a_stop_and_no_undo() {
-    breaks(&stopped(2000, false), &[Rule::Stop], "carol had stopped the run at 03:00:00.405000");
+fn j4_no_act_after_a_stop_and_no_undo() {
+    breaks(&stopped(2000, false), &[Rule::Stop], "carol had stopped the run, answered at 03:00:00.405000");
     breaks(
         &stopped(2000, true),
         &[Rule::Stop],
-        "patch deployments/checkout at 03:00:02.900000: carol had stopped the run",
+        "patch deployments/checkout at 03:00:02.900000 (audit line patch-9): carol had stopped the run",
     );
     stands(&stopped(300, false));
 }
 
 #[test]
-fn j5_of_two_acts_one_was_in_flight() {
+fn j4_of_two_acts_one_was_in_flight() {
     let mut world = World::gated(1);
     world.vote("bob", 1);
     world.intend_undo();
@@ -211,17 +217,18 @@ fn j5_of_two_acts_one_was_in_flight() {
     }
     world.finish("Aborted");
     let mut case = world.done();
-    breaks(&case, &[Rule::Stop], "at 03:00:00.700000: carol had stopped the run");
+    breaks(&case, &[Rule::Stop], "at 03:00:00.700000 (audit line patch-7): carol had stopped the run");
     // Whoever reads the run sees the word too, and has not said it.
     let mut read = case.entries[5].clone();
     read["verb"] = json!("get");
+    read["auditID"] = json!("the read");
     read["user"]["username"] = json!("viewer");
     case.entries.insert(5, read);
     breaks(&case, &[Rule::Stop], "carol had stopped the run");
 }
 
 #[test]
-fn j6_an_object_that_was_made_anew() {
+fn j5_an_object_that_was_made_anew() {
     let mut world = World::gated(1);
     world.vote("bob", 1);
     world.act("scale-out", 1);
@@ -238,7 +245,7 @@ fn j6_an_object_that_was_made_anew() {
 }
 
 #[test]
-fn j6_a_plan_of_another_object() {
+fn j5_a_plan_of_another_object() {
     let mut case = sound();
     for object in case.entries.iter_mut().map(|entry| &mut entry["responseObject"]).chain(&mut case.runs) {
         if let Some(uid) = object.pointer_mut("/status/plans/0.1/steps/0/target/uid") {
@@ -250,7 +257,7 @@ fn j6_a_plan_of_another_object() {
 
 /// A step that is planned anew keeps its token; what it may be done to is what the outcome's plan says, or the newest.
 #[test]
-fn j6_of_two_plans_the_one_in_force_counts() {
+fn j5_of_two_plans_the_one_in_force_counts() {
     let mut world = World::gated(1);
     world.plan("0.2", 1, 1);
     world.ask(2);

@@ -1,4 +1,4 @@
-//! Forged approvals: J2.
+//! Forged approvals: J1.
 
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ fn rewritten(mut case: Case, place: &str, value: &Value) -> Case {
 }
 
 #[test]
-fn j2_a_vote_that_nobody_gave() {
+fn j1_a_vote_that_nobody_gave() {
     let mut case = sound();
     case.entries.remove(VOTED);
     breaks(&case, &[Rule::Approval], "plan 0.1: ballot room-1-1 was marked with a yes by no request in the log");
@@ -60,7 +60,7 @@ fn j2_a_vote_that_nobody_gave() {
 }
 
 #[test]
-fn j2_a_vote_for_something_else() {
+fn j1_a_vote_for_something_else() {
     for (place, value, says) in [
         ("/metadata/annotations/approve", "1234 yes", "was marked for code \"1234\", and it takes \"9c41\""),
         ("/metadata/annotations/approve", " ", "was marked for code \"\""),
@@ -77,7 +77,7 @@ fn j2_a_vote_for_something_else() {
 }
 
 #[test]
-fn j2_a_vote_that_came_too_late() {
+fn j1_a_vote_that_came_too_late() {
     let mut case = sound();
     case.entries[VOTED]["requestReceivedTimestamp"] = json!(time(450));
     breaks(&case, &[Rule::Approval], "was marked at 03:00:00.450000, which is not before the act");
@@ -91,7 +91,7 @@ fn j2_a_vote_that_came_too_late() {
 }
 
 #[test]
-fn j2_an_act_that_came_too_late() {
+fn j1_an_act_that_came_too_late() {
     let slow = |seconds: u64| {
         let mut world = World::gated(1);
         world.vote("bob", 1);
@@ -125,7 +125,7 @@ fn j2_an_act_that_came_too_late() {
 }
 
 #[test]
-fn j2_by_somebody_who_has_no_vote() {
+fn j1_by_somebody_who_has_no_vote() {
     breaks(&voted(&["alice"]), &[Rule::Approval], "alice asked for the run");
     breaks(&voted(&[OPERATOR]), &[Rule::Approval], "writes the journal, and has no vote");
     breaks(&voted(&["system:serviceaccount:shop:bot"]), &[Rule::Approval], "shop:bot is a ServiceAccount");
@@ -138,7 +138,7 @@ fn j2_by_somebody_who_has_no_vote() {
 }
 
 #[test]
-fn j2_in_somebody_elses_name() {
+fn j1_in_somebody_elses_name() {
     breaks(
         &forged("/metadata/annotations/by", &json!("carol")),
         &[Rule::Approval],
@@ -157,7 +157,7 @@ fn j2_in_somebody_elses_name() {
 }
 
 #[test]
-fn j2_whoever_asked_may_where_the_gate_lets_them() {
+fn j1_whoever_asked_may_where_the_gate_lets_them() {
     let alone = |open| {
         let mut case = rewritten(voted(&["alice"]), "/status/plans/0.1/terms/selfApproval", &json!("Alone"));
         case.entries[VOTED]["responseObject"]["status"]["openToRequester"] = json!(open);
@@ -169,7 +169,7 @@ fn j2_whoever_asked_may_where_the_gate_lets_them() {
 }
 
 #[test]
-fn j2_a_plan_that_asks_for_less() {
+fn j1_a_plan_that_asks_for_less() {
     let plan = "/status/plans/0.1";
     for (place, value, says) in [
         ("/gate", json!("lax"), "it is for gate \"lax\", and the runbook puts step scale-out behind \"on-call\""),
@@ -187,7 +187,7 @@ fn j2_a_plan_that_asks_for_less() {
 }
 
 #[test]
-fn j2_a_mark_that_says_something_else_in_the_end() {
+fn j1_a_mark_that_says_something_else_in_the_end() {
     let mut case = sound();
     case.ballots[0]["metadata"]["annotations"]["approve"] = json!("9c41 I never said so");
     breaks(&case, &[Rule::Approval], "says something else in the end than what was marked");
@@ -196,7 +196,7 @@ fn j2_a_mark_that_says_something_else_in_the_end() {
 }
 
 #[test]
-fn j2_no_gate_no_vote() {
+fn j1_no_gate_no_vote() {
     let mut world = World::made();
     world.plan("0.1", 1, 0);
     let verdict = stands(&acted(world));
@@ -204,7 +204,7 @@ fn j2_no_gate_no_vote() {
 }
 
 #[test]
-fn j2_broken_glass() {
+fn j1_broken_glass() {
     let glass = |person: &str, before: bool| {
         let mut world = World::gated(1);
         if before {

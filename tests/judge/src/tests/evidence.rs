@@ -1,8 +1,8 @@
-//! Forged evidence: J7, J8 and J9.
+//! Forged evidence: J6, J7, J8 and J9.
 
 use serde_json::{Value, json};
 
-use super::world::{FINISHED, OPERATOR, SETTLED, World, sound};
+use super::world::{FINISHED, OPERATOR, SETTLED, World, sound, time};
 use super::{breaks, stands};
 use crate::canonical::digest;
 use crate::{Case, Rule};
@@ -24,12 +24,12 @@ fn rewritten(place: &str, value: &Value) -> Case {
 }
 
 #[test]
-fn j7_a_phase_that_goes_back() {
+fn j6_a_phase_that_goes_back() {
     let again = rewritten("/status/phase", &json!("Acting"));
     breaks(
         &again,
         &[Rule::Forward],
-        "it had ended Succeeded, and is \"Acting\", after mallory update at 03:00:05.005000",
+        "it had ended Succeeded, and is \"Acting\", by mallory: update runbookruns/room-1 at 03:00:05.000000 (audit line update-8)",
     );
     breaks(
         &rewritten("/status/phase", &json!("Failed")),
@@ -44,11 +44,11 @@ fn j7_a_phase_that_goes_back() {
 }
 
 #[test]
-fn j7_a_journal_that_forgets() {
+fn j6_a_journal_that_forgets() {
     for (place, says, with) in [
         ("/status/plans/0.1/summary", "plan 0.1 was changed", None),
         ("/status/steps/scale-out.1/outcome", "the outcome of scale-out.1 was changed", None),
-        ("/status/steps/scale-out.1", "the settled of scale-out.1 vanished", Some(Rule::Chain)),
+        ("/status/steps/scale-out.1", "the settled of scale-out.1 vanished", Some([Rule::Chain, Rule::Head])),
         ("/status/plans", "plan 0.1 vanished", None),
     ] {
         let mut case = rewritten("/status/phase", &json!("Succeeded"));
@@ -59,31 +59,34 @@ fn j7_a_journal_that_forgets() {
         };
         spoil(&mut case.runs[0]);
         spoil(&mut case.entries.last_mut().unwrap()["responseObject"]);
-        let rules: Vec<Rule> = [Rule::Forward].into_iter().chain(with).collect();
+        let rules: Vec<Rule> = [Rule::Forward].into_iter().chain(with.into_iter().flatten()).collect();
         breaks(&case, &rules, says);
     }
 }
 
 /// What is only seen in the end was changed past the log.
 #[test]
-fn j7_a_change_that_the_log_does_not_show() {
+fn j6_a_change_that_the_log_does_not_show() {
     let mut case = sound();
     case.runs[0]["status"]["frozen"]["steps"] = json!([{"name": "scale-out", "gate": "on-call", "more": 1}]);
     breaks(&case, &[Rule::Forward], "the frozen runbook was changed, in the end");
 }
 
-/// Requests that overlap are logged in the order of their answers.
+/// Requests that overlap are stored in another order than that in which they came in, or were answered.
 #[test]
-fn j7_versions_count_and_not_the_order_of_the_log() {
+fn j6_versions_count_and_not_the_order_of_the_log() {
     let mut case = sound();
-    case.entries.swap(SETTLED, FINISHED);
+    let (settled, finished) = (SETTLED as u64 * 100, FINISHED as u64 * 100);
+    case.entries[SETTLED]["requestReceivedTimestamp"] = json!(time(finished));
+    case.entries[FINISHED]["requestReceivedTimestamp"] = json!(time(settled));
     stands(&case);
+    // Where versions have no number, the order in which the requests came in is the best there is.
     case.entries[SETTLED]["responseObject"]["metadata"]["resourceVersion"] = json!("none");
     breaks(&case, &[Rule::Forward], "it was finished (Succeeded), and is so no longer");
 }
 
 #[test]
-fn j8_a_record_that_was_changed() {
+fn j7_a_record_that_was_changed() {
     let mut case = sound();
     case.records[0]["spec"]["before"]["share"] = json!(0.26);
     breaks(&case, &[Rule::Chain], "record room-1-uid-o-scale-out-1 was changed: its content gives sha256:");
@@ -95,7 +98,7 @@ fn j8_a_record_that_was_changed() {
 }
 
 #[test]
-fn j8_a_record_that_is_missing() {
+fn j7_a_record_that_is_missing() {
     let mut world = World::gated(1);
     world.vote("bob", 1);
     world.settle("scale-out", 1, "Refused", false);
@@ -110,7 +113,7 @@ fn j8_a_record_that_is_missing() {
 }
 
 #[test]
-fn j8_a_record_that_nobody_knows() {
+fn j7_a_record_that_nobody_knows() {
     let mut world = World::gated(1);
     world.settle("scale-out", 1, "Refused", false);
     world.record();
@@ -130,14 +133,18 @@ fn j8_a_record_that_nobody_knows() {
 }
 
 #[test]
-fn j8_a_head_that_is_not_the_newest() {
+fn j9_a_head_that_is_not_the_newest() {
     let mut case = sound();
     case.runs[0]["status"]["recordHead"] = json!("sha256:older");
     breaks(
         &case,
-        &[Rule::Chain],
+        &[Rule::Head],
         "the run's head of the chain is \"sha256:older\", and the newest entry's is \"sha256:",
     );
+}
+
+#[test]
+fn j7_records_of_a_run_that_there_is_not() {
     let mut orphan = sound();
     orphan.records[0]["spec"]["runUID"] = json!("gone");
     let verdict = crate::judge(&orphan).to_string();
@@ -156,7 +163,7 @@ fn deleted(user: &str, verb: &str, resource: &str, answer: &Value) -> Case {
 }
 
 #[test]
-fn j9_evidence_that_was_taken_away() {
+fn j8_evidence_that_was_taken_away() {
     for resource in ["runbookruns", "approvals", "actionrecords"] {
         let case = deleted("root", "delete", resource, &json!({"status": "Success"}));
         breaks(&case, &[Rule::Evidence], &format!("root took it away: delete {resource}/shop at 03:00:05"));
@@ -174,7 +181,7 @@ fn j9_evidence_that_was_taken_away() {
 }
 
 #[test]
-fn j9_evidence_that_is_gone() {
+fn j8_evidence_that_is_gone() {
     let mut world = World::gated(2);
     world.ask(3);
     world.case.ballots.pop();
@@ -186,7 +193,7 @@ fn j9_evidence_that_is_gone() {
 
 /// With its namespace everything goes, and is judged by the log.
 #[test]
-fn j9_a_namespace_that_was_deleted() {
+fn j8_a_namespace_that_was_deleted() {
     let emptied = |user: &str| {
         let mut case = deleted(user, "delete", "namespaces", &json!({}));
         let controller = "system:serviceaccount:kube-system:namespace-controller";

@@ -3,6 +3,7 @@
 mod acts;
 mod approvals;
 mod evidence;
+mod lines;
 mod panics;
 mod world;
 

@@ -89,7 +89,7 @@ impl World {
         let (signed_in, other) =
             if user == ACCOUNT { (OPERATOR, json!({"username": user})) } else { (user, json!(null)) };
         let mut entry = json!({
-            "kind": "Event", "level": "RequestResponse", "stage": "ResponseComplete", "verb": verb,
+            "kind": "Event", "level": "RequestResponse", "auditID": format!("{verb}-{}", self.case.entries.len()), "stage": "ResponseComplete", "verb": verb,
             "requestURI": format!("/apis/{group}/v1/namespaces/shop/{resource}?fieldManager=x"),
             "user": {"username": signed_in}, "impersonatedUser": other,
             "objectRef": {"apiGroup": group, "resource": resource, "subresource": subresource, "namespace": "shop",
@@ -188,6 +188,24 @@ impl World {
         let mut object = json!({"metadata": {"name": "checkout", "uid": CHECKOUT,
             "annotations": {"firstaid.dev/last-action": token(step, attempt)}}});
         self.log(ACCOUNT, "patch", "deployments", patch, &mut object);
+    }
+
+    /// The act, and an answer that does not say what came of it.
+    pub fn act_without_answer(&mut self, step: &str, attempt: u64, code: i64) {
+        self.act(step, attempt);
+        let entry = self.case.entries.last_mut().unwrap();
+        entry["responseStatus"]["code"] = json!(code);
+        entry["responseObject"] = json!({"kind": "Status", "code": code});
+    }
+
+    /// Somebody reads the Deployment, and this token is on it.
+    pub fn look(&mut self, token: &str) {
+        let annotations = json!({"firstaid.dev/last-action": token});
+        self.version += 1;
+        let version = self.version.to_string();
+        let mut object = json!({"metadata": {"name": "checkout", "uid": CHECKOUT, "resourceVersion": version,
+            "annotations": annotations}});
+        self.log(ACCOUNT, "get", "deployments", Value::Null, &mut object);
     }
 
     /// What became of it, with everything that its record will say.
