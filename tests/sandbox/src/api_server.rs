@@ -122,15 +122,18 @@ fn emulate(command: &mut Command, options: &Options) {
     }
 }
 
-/// Who did what, without the noise of the control plane's own reading. Our kinds, workloads, and whatever the operator
-/// writes (as a ServiceAccount too: the policy sees who signed in) with all that was sent and answered, so that a test can
-/// tell what an act wrote.
+/// Who did what, without the noise of the control plane's own reading. With all that was sent and answered: our kinds,
+/// workloads, documents of flags, and whatever the operator writes (as a ServiceAccount too: the policy sees who signed in),
+/// so that a test can tell what an act wrote, and what stood there later. Of Secrets never more than that they were asked
+/// for.
 fn write_audit_policy(path: &Path) -> Result<()> {
     let reading = ["get", "list", "watch"];
     let components: Vec<_> = COMPONENTS.iter().map(|(_, user, _)| user).collect();
     // Those who renew a Lease all the time.
     let operator = "system:serviceaccount:firstaid-system:firstaid";
     let renewing: Vec<_> = components.iter().map(|user| user.as_ref()).chain([operator]).collect();
+    let flags = json!([{"group": "", "resources": ["configmaps"]}, {"group": "core.openfeature.dev"}]);
+    let writing = ["create", "update", "patch", "delete"];
     let policy = json!({
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
@@ -142,8 +145,11 @@ fn write_audit_policy(path: &Path) -> Result<()> {
             {"level": "None", "nonResourceURLs": ["/livez*", "/readyz*", "/healthz*"]},
             {"level": "None", "users": components, "verbs": reading},
             {"level": "None", "userGroups": ["system:serviceaccounts:kube-system"], "verbs": reading},
+            {"level": "Metadata", "resources": [{"group": "", "resources": ["secrets", "serviceaccounts/token"]}]},
             {"level": "RequestResponse", "resources": [{"group": "firstaid.dev"}, {"group": "apps"}]},
-            {"level": "RequestResponse", "users": [operator], "verbs": ["create", "update", "patch", "delete"]},
+            {"level": "RequestResponse", "verbs": writing, "resources": flags},
+            {"level": "RequestResponse", "users": [operator], "verbs": ["get"], "resources": flags},
+            {"level": "RequestResponse", "users": [operator], "verbs": writing},
             {"level": "Metadata"},
         ],
     });

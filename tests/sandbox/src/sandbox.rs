@@ -121,8 +121,8 @@ impl Sandbox {
         self.data.path()
     }
 
-    /// The audit log, one JSON object a line: our kinds, workloads, and what the operator writes with requests and
-    /// responses, all else as metadata.
+    /// The audit log, one JSON object a line: our kinds, workloads, documents of flags, and what the operator writes with
+    /// requests and responses, all else as metadata.
     pub fn audit_log(&self) -> PathBuf {
         self.data().join("audit.log")
     }
