@@ -118,8 +118,20 @@ impl Audit {
 
     /// Begins now.
     pub fn begin(town: &Town) -> Result<Self> {
-        let from = std::fs::metadata(town.sandbox.audit_log())?.len();
-        Ok(Self { sandbox: town.sandbox, namespace: town.namespace.clone(), from })
+        Self::of(town.sandbox, &town.namespace)
+    }
+
+    /// Of a namespace, from now on.
+    pub fn of(sandbox: &'static Sandbox, namespace: &str) -> Result<Self> {
+        let from = std::fs::metadata(sandbox.audit_log())?.len();
+        Ok(Self { sandbox, namespace: namespace.to_owned(), from })
+    }
+
+    /// What tells of this namespace, for the judge: all but lists and watches.
+    pub fn evidence(&self) -> Result<Vec<Value>> {
+        self.lines(&self.namespace, |entry| {
+            text(entry, "/objectRef/namespace") == self.namespace && !matches!(text(entry, "/verb"), "list" | "watch")
+        })
     }
 
     /// What was asked of the API server in this namespace, in the order in which it was answered.

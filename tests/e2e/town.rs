@@ -9,6 +9,7 @@ use firstaid_sandbox::{Operator, Options, Output, Sandbox, poll};
 use serde_json::{Value, json};
 
 use crate::audit::Audit;
+use crate::judged::Forged;
 use crate::read::Reader;
 
 /// How long anything that should happen may take on a busy machine.
@@ -45,19 +46,26 @@ pub struct Town {
     pub sandbox: &'static Sandbox,
     pub namespace: String,
     pub operator: Option<Operator>,
+    /// The audit log from where this town began.
+    pub log: Audit,
+    /// What its test forges by its own hand.
+    pub forged: Forged,
     reader: Reader,
-    /// Where the audit log of a shared API server stood when this town began.
-    audit: Option<Audit>,
+    /// Whether it is on an API server that others use too.
+    shared: bool,
 }
 
-/// Whatever a test was about: the operator touched nothing in its own name that is not its own.
+/// Whatever a test was about: the operator touched nothing in its own name that is not its own, and kept its promises.
 impl Drop for Town {
     fn drop(&mut self) {
         if std::thread::panicking() {
             return;
         }
-        let seen = self.audit.as_ref().map(Audit::overreach_here).transpose().expect("the audit log");
-        assert_eq!(seen.unwrap_or_default(), Vec::<String>::new(), "the operator overreached in {}", self.namespace);
+        if self.shared {
+            let seen = self.log.overreach_here().expect("the audit log");
+            assert_eq!(seen, Vec::<String>::new(), "the operator overreached in {}", self.namespace);
+        }
+        self.end_before_the_judge();
     }
 }
 
@@ -82,7 +90,7 @@ impl Town {
         if !values.is_empty() {
             sandbox.install_chart(values)?;
         }
-        let mut town = Self::empty_on(sandbox, leg, name)?;
+        let mut town = Self::empty_on(sandbox, false, leg, name)?;
         town.sandbox.open_shop(&town.namespace)?;
         town.start_operator_with(more)?;
         Ok(town)
@@ -90,17 +98,16 @@ impl Town {
 
     /// A namespace with its people, without shop and operator.
     pub fn empty(leg: Leg, name: &str) -> Result<Self> {
-        let mut town = Self::empty_on(control_plane(leg), leg, name)?;
-        town.audit = Some(Audit::begin(&town)?);
-        Ok(town)
+        Self::empty_on(control_plane(leg), true, leg, name)
     }
 
-    fn empty_on(sandbox: &'static Sandbox, leg: Leg, name: &str) -> Result<Self> {
+    fn empty_on(sandbox: &'static Sandbox, shared: bool, leg: Leg, name: &str) -> Result<Self> {
         static NUMBER: AtomicUsize = AtomicUsize::new(1);
         let namespace = format!("{name}-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let log = Audit::of(sandbox, &namespace)?;
         sandbox.join_namespace(&namespace)?;
         let reader = Reader::new(&sandbox.kubeconfig("root"))?;
-        Ok(Self { leg, sandbox, namespace, operator: None, reader, audit: None })
+        Ok(Self { leg, sandbox, namespace, operator: None, log, forged: Forged::default(), reader, shared })
     }
 
     /// Starts the operator, or starts it again after a kill.

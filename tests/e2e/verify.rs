@@ -4,6 +4,7 @@
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use firstaid_judge::Rule;
 use firstaid_sandbox::{Output, poll};
 use serde_json::Value;
 
@@ -71,6 +72,8 @@ fn the_evidence_of_a_run_stands_until_somebody_damages_it() -> Result<()> {
     each_record_is_in_the_log(&town, &records)?;
     what_cannot_be_checked_is_no_pass(&town)?;
 
+    let because = "root changes a record, deletes another one, and the run";
+    town.forges(&[Rule::Record, Rule::Chain, Rule::Evidence], "run three-1:", because);
     take_the_guards_away(&mut town)?;
     let second = text(&records[1], "/metadata/name");
     let forged = r#"{"spec":{"verification":"all was well"}}"#;

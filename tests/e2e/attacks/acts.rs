@@ -4,6 +4,7 @@
 //! what it reads then.
 
 use anyhow::{Context, Result, ensure};
+use firstaid_judge::Rule;
 use firstaid_sandbox::poll;
 use serde_json::{Value, json};
 
@@ -373,6 +374,8 @@ fn in_vain_on_a_waiting_run(scene: &mut Scene, row: &Row) -> Result<Seen> {
 
 /// The run of row 12a is approved, deleted and made again: the new one asks anew.
 fn nothing_is_inherited(scene: &mut Scene, row: &Row) -> Result<Seen> {
+    let because = "this row deletes it, by a right that the operator has from this test alone";
+    scene.town.forges(&[Rule::Evidence], "run heir:", because);
     scene.town.operator.as_ref().context("an operator")?.signal("STOP")?;
     scene.town.approve("bob", "heir")?;
     let old = text(&scene.town.get("rbr", "heir")?, "/metadata/uid").to_owned();

@@ -2,6 +2,7 @@
 //! since all others would feel it.
 
 use anyhow::{Context, Result, ensure};
+use firstaid_judge::Rule;
 use firstaid_sandbox::poll;
 
 use super::By::{Chain, Operator, Rbac};
@@ -245,6 +246,8 @@ fn forged_and_found(scene: &mut Scene, row: &Row, run: &str) -> Result<Seen> {
 
 /// A run with two records, after which nothing guards them any more: no operator, no policy, no rule of the kind.
 fn two_records_and_no_guard(scene: &mut Scene) -> Result<()> {
+    let because = "root changes one of its records and deletes the other";
+    scene.town.forges(&[Rule::Record, Rule::Chain, Rule::Evidence], "run two:", because);
     scene.town.start("two-records", "two")?;
     scene.town.wait_phase("two", "Waiting")?;
     scene.town.approve("bob", "two")?;

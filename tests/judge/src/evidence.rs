@@ -39,7 +39,7 @@ pub fn kept(entries: &[Entry<'_>], case: &Case) -> Vec<Breach> {
         if !entry.is_write() || !entry.succeeded() {
             continue;
         }
-        let run = run_of(entry);
+        let run = run_of(entry, entries);
         match entry.verb {
             "delete" | "deletecollection" if !EMPTIES.contains(&entry.user) && !took_nothing(entry) => {
                 breaches.push(Breach::new(
@@ -61,14 +61,18 @@ pub fn kept(entries: &[Entry<'_>], case: &Case) -> Vec<Breach> {
     breaches
 }
 
-/// The run that an entry is about, as far as it says.
-fn run_of<'a>(entry: &Entry<'a>) -> &'a str {
-    let object = entry.json.get("responseObject").unwrap_or(&Value::Null);
-    match entry.resource {
-        "runbookruns" => entry.name,
+/// The run that an entry is about. The answer to a delete need not show what went: then an earlier one does.
+fn run_of<'a>(entry: &Entry<'a>, entries: &[Entry<'a>]) -> &'a str {
+    let named = |object: &'a Value| match entry.resource {
         "approvals" => text(object, "/spec/request/run"),
         _ => text(object, "/spec/run"),
+    };
+    if entry.resource == "runbookruns" {
+        return entry.name;
     }
+    let same =
+        |other: &&Entry<'a>| (other.group, other.resource, other.name) == (entry.group, entry.resource, entry.name);
+    entries.iter().filter(same).filter_map(Entry::object).map(named).find(|run| !run.is_empty()).unwrap_or_default()
 }
 
 /// Whether a collection was deleted that the answer shows to have been empty.

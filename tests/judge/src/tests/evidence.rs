@@ -180,6 +180,15 @@ fn j8_evidence_that_was_taken_away() {
     stands(&deleted("root", "delete", "runbooks", &json!({})));
 }
 
+/// A delete is answered with a `Status`: whose record it was is told by how it was made.
+#[test]
+fn j8_a_breach_names_the_run() {
+    let mut case = deleted("root", "delete", "actionrecords", &json!({"status": "Success"}));
+    case.entries.last_mut().unwrap()["objectRef"]["name"] = json!("room-1-uid-o-scale-out-1");
+    let verdict = crate::judge(&case).to_string();
+    assert!(verdict.contains("J8 (evidence) run room-1: root took it away"), "{verdict}");
+}
+
 #[test]
 fn j8_evidence_that_is_gone() {
     let mut world = World::gated(2);
