@@ -32,4 +32,5 @@ mod scale;
 mod secrets;
 mod stop;
 mod town;
+mod undo;
 mod verify;
