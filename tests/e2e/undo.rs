@@ -144,14 +144,14 @@ fn what_somebody_changed_since_is_left_alone_unless_it_is_forced() -> Result<()>
     let undo = paste_undo(&town, "first", &[])?;
     let words = town.failed(&undo)?;
     assert!(words.starts_with("1 of 2 changes of run first undone; not: step scale-out: ChangedSince:"), "{words}");
-    assert!(words.contains("somebody changed it (kubectl at 2"), "the program that wrote it is named: {words}");
+    assert!(words.contains("somebody changed it (kubectl), so"), "the program that wrote it is named: {words}");
     assert_eq!((replicas(&town)?, states(&town, "first")?), (5, vec!["Reverted".to_owned(), "InPlace".to_owned()]));
 
     let force = [("\"revertOf\":\"first\"", "\"revertOf\":\"first\",\"force\":true,\"steps\":[\"scale-out\"]")];
     let forced = paste_undo(&town, "first", &force)?;
     let said = town.ballot(&forced)?.pointer("/spec/request/effects").context("effects")?.to_string();
     assert!(
-        said.contains("beware: forced: First Aid had set 6; the 5 that somebody set since (kubectl at 2"),
+        said.contains("beware: forced: First Aid had set 6; the 5 that somebody set since (kubectl) is lost"),
         "{said}"
     );
     town.approve("bob", &forced)?;
