@@ -209,27 +209,34 @@ pub(super) fn undo(
     let now = find(disable, live)?.flag;
     let nothing = Value::Null;
     let (before, ours) = (done.before.get("flag").unwrap_or(&nothing), done.after.get("flag").unwrap_or(&nothing));
-    let (mut after, mut written) = (now.clone(), Map::new());
+    let (mut after, mut written, mut warnings) = (now.clone(), Map::new(), Vec::new());
+    let who = || owners::last_writer(live, &noted_at(disable)).map(|who| format!(" ({who})")).unwrap_or_default();
     // Only what we changed is compared and restored; what others changed beside it stays.
     for (pointer, back) in differences(ours, before) {
         let place = pointer.to_string();
-        let (live, ours) = (now.pointer(&place), ours.pointer(&place));
-        if live == ours {
+        let (live, ours, was) = (now.pointer(&place), ours.pointer(&place), before.pointer(&place));
+        let what = if place.is_empty() { "the value" } else { &place };
+        let theirs = live != ours && live != was;
+        if theirs && !done.force {
+            return Err(refused(
+                reason::CHANGED_SINCE,
+                format!("somebody changed {what} of flag {} since{}, so it is left alone", disable.flag, who()),
+            ));
+        }
+        if theirs {
+            warnings.push(format!(
+                "forced: what somebody made of {what} of flag {} since{} is lost",
+                disable.flag,
+                who()
+            ));
+        }
+        if live != was {
             let words = done.before.get("written").and_then(|written| written.get(&place));
             written.extend(words.map(|words| (place.clone(), words.clone())));
             match back {
                 Some(value) => put(&mut after, &pointer, value),
                 None => take(&mut after, &pointer),
             }
-        } else if live != before.pointer(&place) {
-            return Err(refused(
-                reason::CHANGED_SINCE,
-                format!(
-                    "somebody changed {} of flag {} since, so it is left alone",
-                    if place.is_empty() { "the value" } else { &place },
-                    disable.flag
-                ),
-            ));
         }
     }
     Ok(Prospect {
@@ -244,7 +251,7 @@ pub(super) fn undo(
         undo: None,
         by_hand: by_hand(disable, context, &after),
         summary: format!("flag {} back to what it was", disable.flag),
-        warnings: Vec::new(),
+        warnings,
         after: state(&after, &written),
     })
 }
@@ -269,6 +276,14 @@ fn undo_words(disable: &Disable, context: &Context<'_>, flag: &Value, before: &M
         summary: format!("flag {} back to {was}", disable.flag),
         by_hand: format!("{}{words}", by_hand(disable, context, flag)),
         restore: before.clone(),
+    }
+}
+
+/// The place by which the API server notes who wrote the flag: a ConfigMap's key as a whole.
+fn noted_at(disable: &Disable) -> String {
+    match &disable.config_map {
+        Some(map) => format!("/data/{}", super::pointer_token(&map.key)),
+        None => flag::resource_place(&disable.flag).to_string(),
     }
 }
 

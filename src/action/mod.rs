@@ -13,6 +13,7 @@ mod owners;
 mod restart;
 mod rights;
 mod scale;
+mod undo;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -27,7 +28,7 @@ pub use observe::{
 pub use rights::{Right, rights};
 
 use crate::api::condition::cut;
-use crate::api::run::{Evidence, Holds, PlannedStep, SeenVersion, Target, Undo};
+use crate::api::run::{Evidence, Holds, PlannedStep, SeenVersion, Target, Undo, Verified};
 use crate::api::step::Action;
 
 /// What an action needs to know of its run.
@@ -151,6 +152,7 @@ pub fn look(action: &Action, context: &Context<'_>) -> Vec<Query> {
         Action::Restart(restart) => restart::look(restart, context),
         Action::Disable(disable) => disable::look(disable, context),
         Action::Check(check) => check::look(check, context),
+        Action::Undo(undoing) => undo::look(undoing, context),
     }
 }
 
@@ -164,6 +166,7 @@ pub fn plan(action: &Action, context: &Context<'_>, seen: &Seen) -> Result<Prosp
         Action::Restart(restart) => restart::plan(restart, context, seen),
         Action::Disable(disable) => disable::plan(disable, context, seen),
         Action::Check(check) => check::plan(check, context, seen),
+        Action::Undo(undoing) => undo::plan(undoing, context, seen),
     }
 }
 
@@ -177,6 +180,7 @@ pub fn effect(action: &Action, context: &Context<'_>, planned: &PlannedStep, see
         Action::Restart(restart) => restart::effect(restart, context, planned, seen),
         Action::Disable(disable) => disable::effect(disable, context, planned, seen),
         Action::Check(_) => Err(refused(reason::INVALID, "a check changes nothing")),
+        Action::Undo(undoing) => effect(&undoing.action, context, planned, seen),
     }
 }
 
@@ -201,6 +205,7 @@ pub fn void(
         Action::Restart(restart) => restart::void(restart, context, planned, seen),
         Action::Disable(disable) => disable::void(disable, context, planned, seen),
         Action::Check(_) => Ok(None),
+        Action::Undo(undoing) => undo::void(undoing, context, planned, seen),
     }
 }
 
@@ -214,11 +219,12 @@ pub fn verify(action: &Action, context: &Context<'_>, planned: &PlannedStep, see
         Action::Restart(restart) => restart::verify(restart, context, planned, seen),
         Action::Disable(disable) => disable::verify(disable, context, planned, seen),
         Action::Check(check) => check::verify(check, context, seen),
+        Action::Undo(undoing) => verify(&undoing.action, context, planned, seen),
     }
 }
 
 /// What would put back what an act changed, by a three-way compare: ours still there, restore; already back, nothing
-/// to do; changed by somebody else, refuse.
+/// to do; changed by somebody else, refuse, unless it is forced.
 ///
 /// # Errors
 /// [`Obstacle`]: facts are missing, could not be read, or somebody else changed the value.
@@ -226,7 +232,25 @@ pub fn undo(action: &Action, context: &Context<'_>, done: &Done<'_>, seen: &Seen
     match action {
         Action::Scale(scale) => scale::undo(scale, context, done, seen),
         Action::Disable(disable) => disable::undo(disable, context, done, seen),
-        Action::Restart(_) | Action::Check(_) => Err(refused(reason::INVALID, "there is nothing to undo")),
+        Action::Restart(_) | Action::Check(_) | Action::Undo(_) => {
+            Err(refused(reason::INVALID, "there is nothing to undo"))
+        }
+    }
+}
+
+/// Why the undo of another run's step has nothing to do, since somebody was there before, and whether that was seen on the
+/// object itself. None where it has something to do, and for every other action.
+///
+/// # Errors
+/// [`Obstacle`]: facts are missing, could not be read, or somebody else changed the value.
+pub fn nothing_to_undo(
+    action: &Action,
+    context: &Context<'_>,
+    seen: &Seen,
+) -> Result<Option<(String, Verified)>, Obstacle> {
+    match action {
+        Action::Undo(undoing) => undo::nothing_left(undoing, context, seen),
+        Action::Scale(_) | Action::Restart(_) | Action::Disable(_) | Action::Check(_) => Ok(None),
     }
 }
 
@@ -239,6 +263,8 @@ pub struct Done<'a> {
     pub before: &'a Map<String, Value>,
     /// What it wrote.
     pub after: &'a Map<String, Value>,
+    /// Whether it is put back even where somebody else changed it since.
+    pub force: bool,
 }
 
 /// How an act is undone, with the values that the act itself read.
@@ -246,7 +272,7 @@ pub fn undo_note(action: &Action, context: &Context<'_>, target: &Target, before
     match action {
         Action::Scale(scale) => scale::undo_note(scale, context, target, before),
         Action::Disable(disable) => disable::undo_note(disable, context, target, before),
-        Action::Restart(_) | Action::Check(_) => None,
+        Action::Restart(_) | Action::Check(_) | Action::Undo(_) => None,
     }
 }
 
@@ -257,6 +283,7 @@ pub fn object_of(action: &Action) -> Option<ObjectRef> {
         Action::Restart(restart) => ObjectRef::of(&restart.target).ok(),
         Action::Disable(disable) => Some(disable::object(disable)),
         Action::Check(check) => ObjectRef::of(&check.object).ok(),
+        Action::Undo(undoing) => object_of(&undoing.action),
     }
 }
 

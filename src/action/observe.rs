@@ -82,6 +82,12 @@ pub enum Query {
     Journal,
     /// The runbook, as the operator.
     Runbook(String),
+    /// Another run of the namespace, as the operator.
+    Run(String),
+    /// A record of the namespace, as the operator.
+    Record(String),
+    /// A ballot of the namespace, as the operator.
+    Ballot(String),
     /// An object.
     Object(ObjectRef),
     /// The HorizontalPodAutoscalers of the namespace.
@@ -120,7 +126,7 @@ pub enum Query {
 /// An answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    /// To [`Query::Object`] and [`Query::Runbook`]: the object, or none where there is none.
+    /// To [`Query::Object`], [`Query::Runbook`], [`Query::Run`], [`Query::Record`] and [`Query::Ballot`]: the object, or none where there is none.
     Object(Option<Value>),
     /// To [`Query::Autoscalers`].
     Autoscalers(Vec<AutoscalerFacts>),

@@ -25,6 +25,7 @@ pub fn rights(action: &Action) -> Vec<Right> {
         Action::Restart(restart) => (ObjectRef::of(&restart.target).ok(), &["get", "patch"]),
         Action::Disable(disable) => (Some(disable::object(disable)), &["get", "patch"]),
         Action::Check(check) => (ObjectRef::of(&check.object).ok(), &["get"]),
+        Action::Undo(undoing) => return rights(&undoing.action),
     };
     let mut rights = Vec::new();
     if let Some(object) = object

@@ -158,31 +158,39 @@ pub(super) fn undo(scale: &Scale, context: &Context<'_>, done: &Done<'_>, seen: 
     if let Some(why) = other_object(done.target, object) {
         return Err(refused(reason::CHANGED_SINCE, why));
     }
-    let now = replicas(object, &paths(&reference, seen)?.spec);
+    let path = &paths(&reference, seen)?.spec;
+    let now = replicas(object, path);
     let ours = typed::<Size>(done.after)?.replicas;
     let back = typed::<Size>(done.before)?.replicas;
-    if now != ours && now != back {
+    let theirs = now != ours && now != back;
+    let who = || owners::last_writer(object, path).map(|who| format!(" ({who})")).unwrap_or_default();
+    if theirs && !done.force {
         return Err(refused(
             reason::CHANGED_SINCE,
             format!(
-                "{name} is at {now} replicas, neither the {ours} that First Aid set nor the {back} of before; somebody changed it, so it is left alone"
+                "{name} is at {now} replicas, neither the {ours} that First Aid set nor the {back} of before; somebody changed it{}, so it is left alone",
+                who()
             ),
         ));
     }
+    let held = if theirs { now } else { ours };
     Ok(Prospect {
         target: done.target.clone(),
         seen: version_of(object),
         before: fields(&Size { replicas: now }),
         after: fields(&Size { replicas: back }),
         holds: Holds {
-            sentence: format!("{name} is still at {ours}"),
-            facts: fields(&json!({"uid": done.target.uid, "replicas": ours})),
+            sentence: format!("{name} is still at {held}"),
+            facts: fields(&json!({"uid": done.target.uid, "replicas": held})),
         },
         undo: None,
         by_hand: by_hand(&reference, context, back),
         summary: format!("scale {name} back {now} -> {back}"),
         already: now == back,
-        warnings: Vec::new(),
+        warnings: theirs
+            .then(|| format!("forced: First Aid had set {ours}; the {now} that somebody set since{} is lost", who()))
+            .into_iter()
+            .collect(),
     })
 }
 
@@ -437,7 +445,7 @@ mod tests {
     fn undo_compares_three_ways() {
         let action = scale(json!({"replicas": 10}));
         let prospect = plan(&action, &context(), &seen(4, 4, vec![])).unwrap();
-        let done = Done { target: &prospect.target, before: &prospect.before, after: &prospect.after };
+        let done = Done { target: &prospect.target, before: &prospect.before, after: &prospect.after, force: false };
         assert_eq!(
             undo(&action, &context(), &done, &seen(10, 10, vec![])).unwrap().summary,
             "scale Deployment/checkout back 10 -> 4"

@@ -173,7 +173,7 @@ pub enum RecordKind {
 /// What became of it since. Written by the operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ActionRecordStatus {
-    /// InPlace: the change is there. Reverted: it was undone. OneShot: there is nothing to undo. Unknown: it could not be established.
+    /// InPlace: the change is there. Reverted: it was undone. Drifted: somebody else had brought it back before. OneShot: there is nothing to undo. Unknown: it could not be established.
     pub state: RecordState,
 }
 
@@ -184,6 +184,8 @@ pub enum RecordState {
     InPlace,
     /// It was undone.
     Reverted,
+    /// Somebody else brought it back, or to something else, before it was undone.
+    Drifted,
     /// There is nothing to undo.
     OneShot,
     /// It could not be established.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::condition::cut;
 use super::runbook::Gate;
-use super::vote::CountedVote;
+use super::vote::{CountedVote, Cover};
 use super::{Condition, Person, schema};
 
 /// One execution of a runbook.
@@ -49,6 +49,10 @@ use super::{Condition, Person, schema};
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.revertOf) || (!has(self.steps) && !has(self.force))").message("steps and force are for a run that undoes another one: say which with revertOf"),
+    validation = Rule::new("!has(self.revertOf) || !has(self.parameters)").message("an undo takes no parameters: it puts back what was there")
+)]
 pub struct RunbookRunSpec {
     /// Name of the runbook, in this namespace.
     #[schemars(length(min = 1, max = 40), extend("x-kubernetes-validations" = [
@@ -67,6 +71,21 @@ pub struct RunbookRunSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub incident: Option<String>,
+    /// Name of a run of the same runbook, in this namespace, whose changes are to be undone: the recorded values are put back,
+    /// in reverse order, behind the same gates. What somebody else changed since is left alone. It takes no parameters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 52), extend("x-kubernetes-validations" = [
+        {"rule": "self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",
+         "message": "this is no name of a run: lower-case letters, digits, dashes and dots; see what there is with: kubectl get rbr"}]))]
+    pub revert_of: Option<String>,
+    /// With `revertOf`: the steps that are to be undone; all of them, where none is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 40)))]
+    pub steps: Vec<String>,
+    /// With `revertOf`: put the recorded values back even where somebody else changed them since. The plan says whose change
+    /// is lost, and no earlier approval covers it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
     /// Execute: do it (the default). Plan: only say what would be done, then end.
     #[serde(default)]
     pub mode: Mode,
@@ -214,6 +233,9 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub excluded: Option<String>,
+    /// Where it undoes what another run did: the approval of that run, which covers it, so that nobody is asked again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covered: Option<Cover>,
     /// Names of the ballots that open the gate, with the role of each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]

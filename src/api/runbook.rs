@@ -167,6 +167,10 @@ pub struct Gate {
     /// How long the others have before whoever asked may decide alone. Default 5m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alone_after: Option<Period>,
+    /// For how long after an act its approval covers the undo, too: within that time a run with `revertOf` needs no other, as
+    /// long as whoever approved still may, and nobody else changed the values since. Default: an undo is approved anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covers_undo: Option<Period>,
     /// Whether whoever last changed what the runbook does may approve it. Default false. Where that is not known (a
     /// cluster that does not stamp), nobody is excluded, and the plan says so.
     #[serde(default)]

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::run::Target;
+use super::vote::Cover;
 use super::{Period, schema};
 
 /// What is written as `gate` of a step that changes something without a person's approval.
@@ -71,6 +73,9 @@ pub enum Action {
     Disable(Disable),
     /// Judge an object by an expression. Changes nothing.
     Check(Check),
+    /// Put back what a step of another run changed. No runbook has this: a run with `revertOf` is made of it.
+    #[schemars(skip)]
+    Undo(Box<Undoing>),
 }
 
 impl Action {
@@ -81,6 +86,8 @@ impl Action {
             Self::Restart(_) => "restart",
             Self::Disable(_) => "disable",
             Self::Check(_) => "check",
+            // A platform that asks for two people wherever something is scaled means the way back, too.
+            Self::Undo(undoing) => undoing.action.key(),
         }
     }
 
@@ -279,4 +286,26 @@ pub struct Check {
     /// How long it must stay true. Default: one look is enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold_for: Option<Period>,
+}
+
+/// What a step of another run did, to be put back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Undoing {
+    /// The action of that step, without expressions.
+    pub action: Action,
+    /// The object, with the uid that it had.
+    pub target: Target,
+    /// What the act itself read.
+    pub before: serde_json::Map<String, serde_json::Value>,
+    /// What it wrote.
+    pub after: serde_json::Map<String, serde_json::Value>,
+    /// Name of the record of that step.
+    pub record: String,
+    /// Whether it is put back even where somebody else changed it since.
+    #[serde(default)]
+    pub force: bool,
+    /// The approval that covers it, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covered: Option<Cover>,
 }

@@ -1,5 +1,6 @@
 //! Votes as they were counted: in the journal and in records.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,24 @@ impl CountedVote {
             DecidedAs::BreakGlass => format!("BREAK GLASS by {}", self.by),
         }
     }
+}
+
+/// An approval that covers the undo of what it approved, for a while: a gate's `coversUndo`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cover {
+    /// Until when the undo may begin.
+    pub until: MicroTime,
+    /// Uid of the run on whose plan the votes were cast.
+    #[serde(rename = "runUID")]
+    #[schemars(length(max = 64))]
+    pub run_uid: String,
+    /// Digest of that plan.
+    #[schemars(length(max = 80))]
+    pub plan_hash: String,
+    /// The votes that opened the gate then.
+    #[schemars(length(max = 8))]
+    pub votes: Vec<CountedVote>,
 }
 
 /// By which leave somebody decided.

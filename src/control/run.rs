@@ -282,20 +282,7 @@ impl<'a> Pass<'a> {
 
     /// The identity of every read and write of this run.
     fn service_account(&self) -> String {
-        let frozen = self.run.status.as_ref().and_then(|status| status.frozen.as_ref());
-        let name = frozen.and_then(|frozen| frozen.get("serviceAccount")).and_then(serde_json::Value::as_str);
-        match name {
-            Some(name) => name.to_owned(),
-            // Not frozen yet: the runbook was read in this pass.
-            None => match self.world.seen.answer(&Query::Runbook(self.run.spec.runbook.clone())) {
-                Some(Answer::Object(Some(runbook))) => runbook
-                    .pointer("/spec/serviceAccountName")
-                    .and_then(serde_json::Value::as_str)
-                    .unwrap_or_default()
-                    .to_owned(),
-                _ => String::new(),
-            },
-        }
+        plan::service_account(&self.run, &self.world.seen)
     }
 }
 

@@ -7,7 +7,6 @@ use futures::future::join_all;
 use futures::stream::{StreamExt, select_all};
 use kube::Client;
 use kube::runtime::controller::{Action, Config, Controller};
-use serde_json::json;
 
 use super::{Context, PassError, apis, note, watch};
 use crate::action::Seen;
@@ -74,7 +73,7 @@ async fn reconcile(runbook: Arc<Runbook>, context: Arc<Context>) -> Result<Actio
     let status = RunbookStatus {
         observed_generation: generation,
         conditions,
-        start_command: start_command(&runbook, context.operator.stamps),
+        start_command: plan::command::start(&runbook, context.operator.stamps),
         step_count: i32::try_from(runbook.spec.steps.len()).unwrap_or(i32::MAX),
         gate_count: gates(&runbook),
         touches: touches(&runbook),
@@ -119,32 +118,6 @@ async fn rehearse(runbook: &Runbook, namespace: &str, context: &Context) -> Resu
     Err(Hindrance::Unclear("it asked more questions than any runbook has".to_owned()))
 }
 
-/// The one line to paste. It says WHY where a reason is to be put, and asks for the parameters that have no default.
-fn start_command(runbook: &Runbook, stamps: bool) -> String {
-    let namespace = runbook.metadata.namespace.as_deref().unwrap_or_default();
-    let name = runbook.metadata.name.as_deref().unwrap_or_default();
-    let mut spec =
-        serde_json::Map::from_iter([("runbook".to_owned(), json!(name)), ("reason".to_owned(), json!("WHY"))]);
-    let wanted: serde_json::Map<String, serde_json::Value> = runbook
-        .spec
-        .parameters
-        .iter()
-        .filter(|p| p.default.is_none())
-        .map(|p| (p.name.clone(), json!(p.name.to_uppercase())))
-        .collect();
-    if !wanted.is_empty() {
-        spec.insert("parameters".to_owned(), serde_json::Value::Object(wanted));
-    }
-    if !stamps {
-        let me = "'\"$(kubectl auth whoami -o jsonpath={.status.userInfo.username})\"'";
-        spec.insert("requestedBy".to_owned(), json!({"username": me}));
-    }
-    let run = json!({"apiVersion": "firstaid.dev/v1alpha1", "kind": "RunbookRun", "metadata": {"generateName": format!("{name}-")}, "spec": spec});
-    // The shell sees single quotes around the JSON; the substitution stands between them, in double quotes.
-    let text = run.to_string().replace("'\\\"", "'\"").replace("\\\"'", "\"'");
-    cut(&format!("echo '{text}' | kubectl create -n {namespace} -f -"), 2048)
-}
-
 fn gates(runbook: &Runbook) -> i32 {
     let named: std::collections::BTreeSet<&str> = runbook
         .spec
@@ -161,36 +134,4 @@ fn touches(runbook: &Runbook) -> String {
         runbook.spec.steps.iter().filter(|s| s.action.changes()).map(|s| s.action.key()).collect();
     keys.dedup();
     cut(&keys.join(", "), 256)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn runbook() -> Runbook {
-        serde_json::from_value(json!({"apiVersion": "firstaid.dev/v1alpha1", "kind": "Runbook", "metadata": {"name": "shed-load", "namespace": "shop"},
-            "spec": {"summary": "s", "parameters": [{"name": "service", "type": "string", "sample": "x"}],
-                "steps": [{"name": "a", "gate": "None", "restart": {"target": {"kind": "Deployment", "name": "web"}}}]}})).unwrap()
-    }
-
-    #[test]
-    fn the_start_command_is_one_line_of_shell() {
-        let line = start_command(&runbook(), true);
-        assert_eq!(
-            line,
-            "echo '{\"apiVersion\":\"firstaid.dev/v1alpha1\",\"kind\":\"RunbookRun\",\"metadata\":{\"generateName\":\"shed-load-\"},\
-             \"spec\":{\"parameters\":{\"service\":\"SERVICE\"},\"reason\":\"WHY\",\"runbook\":\"shed-load\"}}' | kubectl create -n shop -f -"
-        );
-    }
-
-    #[test]
-    fn where_nobody_stamps_the_shell_fills_in_the_name() {
-        let line = start_command(&runbook(), false);
-        assert!(
-            line.contains(
-                r#""requestedBy":{"username":"'"$(kubectl auth whoami -o jsonpath={.status.userInfo.username})"'"}"#
-            ),
-            "{line}"
-        );
-    }
 }

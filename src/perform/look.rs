@@ -1,15 +1,21 @@
 //! Reading: each question of the planner answered live.
 
+use std::fmt::Debug;
+
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
-use kube::Api;
 use kube::api::{DynamicObject, ListParams, PostParams, VersionMatch};
+use kube::{Api, Resource};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::kinds::UnknownKind;
 use super::{CallError, DEADLINE, Performer, timely};
 use crate::action::{Answer, AutoscalerFacts, ObjectRef, Query};
-use crate::api::{Person, Runbook, RunbookRun};
+use crate::api::{ActionRecord, Approval, Person, Runbook, RunbookRun};
 
 /// The name of the ConfigMap that is the global brake.
 const BRAKE: &str = "firstaid-brake";
@@ -20,7 +26,10 @@ impl Performer {
     pub async fn look(&self, namespace: &str, service_account: &str, query: &Query) -> Answer {
         match query {
             Query::Journal => Answer::Yes,
-            Query::Runbook(name) => self.runbook(namespace, name).await,
+            Query::Runbook(name) => self.own::<Runbook>(namespace, name).await,
+            Query::Run(name) => self.own::<RunbookRun>(namespace, name).await,
+            Query::Record(name) => self.own::<ActionRecord>(namespace, name).await,
+            Query::Ballot(name) => self.own::<Approval>(namespace, name).await,
             Query::Object(object) => self.object(namespace, service_account, object).await,
             Query::Autoscalers => self.autoscalers(namespace, service_account).await,
             Query::ScalePaths { api_version, kind } => match self.kinds.scale_paths(api_version, kind).await {
@@ -41,10 +50,14 @@ impl Performer {
         }
     }
 
-    async fn runbook(&self, namespace: &str, name: &str) -> Answer {
-        let runbooks = Api::<Runbook>::namespaced(self.operator.clone(), namespace);
-        match timely(runbooks.get_opt(name)).await {
-            Ok(found) => Answer::Object(found.and_then(|runbook| serde_json::to_value(runbook).ok())),
+    /// An object of one of our own kinds.
+    async fn own<K>(&self, namespace: &str, name: &str) -> Answer
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize,
+    {
+        let objects = Api::<K>::namespaced(self.operator.clone(), namespace);
+        match timely(objects.get_opt(name)).await {
+            Ok(found) => Answer::Object(found.and_then(|found| serde_json::to_value(found).ok())),
             Err(error) => failure(&error),
         }
     }

@@ -5,10 +5,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::journal;
 use super::pass::{Flow, Pass};
-use super::{Decision, Query, Retirement, ballot};
+use super::{Decision, Query, Retirement, ballot, command};
 use crate::api::approval::BallotState;
 use crate::api::condition::{self, cut, kind};
-use crate::api::run::{Outcome, Phase};
+use crate::api::run::{Outcome, Phase, Settled};
 use crate::api::{LIVE_LABEL, RunbookRun, RunbookRunStatus};
 
 impl Pass<'_> {
@@ -36,10 +36,10 @@ impl Pass<'_> {
         if !retirements.is_empty() {
             return Err(Decision::Retire(retirements));
         }
-        let in_place: Vec<&Outcome> = in_place(&self.draft);
+        let in_place = in_place(&self.draft);
         let by_hand: Vec<String> = in_place
             .iter()
-            .filter_map(|o| o.undo.as_ref())
+            .filter_map(|change| change.outcome.undo.as_ref())
             .map(|undo| undo.by_hand.clone())
             .filter(|c| !c.is_empty())
             .collect();
@@ -54,29 +54,40 @@ impl Pass<'_> {
             Some(decided) => format!("{sentence}; {decided}, to be ratified by somebody else"),
             None => sentence,
         };
+        let undo = (left > 0)
+            .then(|| command::undo(self.namespace(), &self.run.spec.runbook, self.name(), self.world.operator.stamps));
         self.draft.in_place_at_end = Some(i32::try_from(left).unwrap_or(i32::MAX));
         close(&mut self.draft, self.run, phase, reason, &sentence, self.world.now);
         let ratify = (!self.draft.ratification.is_empty())
             .then(|| format!("kubectl describe apv -n {} {}", self.namespace(), self.draft.ratification));
         self.draft.next_commands =
-            ratify.into_iter().chain([records]).chain(by_hand).map(|c| cut(&c, 1024)).take(16).collect();
+            ratify.into_iter().chain([records]).chain(undo).chain(by_hand).map(|c| cut(&c, 1024)).take(16).collect();
         Ok(Decision::Write(Box::new(self.draft.clone())))
     }
 }
 
-/// What this run changed and has not undone itself.
-pub(super) fn in_place(status: &RunbookRunStatus) -> Vec<&Outcome> {
+/// A change that a run has not undone itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InPlace<'a> {
+    pub step: &'a str,
+    pub attempt: i32,
+    pub outcome: &'a Outcome,
+    pub settled: &'a Settled,
+}
+
+/// What this run changed and has not undone itself, in the order in which it did.
+pub(super) fn in_place(status: &RunbookRunStatus) -> Vec<InPlace<'_>> {
     journal::settled(status)
         .into_iter()
-        .filter(|(key, outcome, _)| {
-            let Some((step, _)) = key.rsplit_once('.') else { return false };
+        .filter_map(|(key, outcome, settled)| {
+            let (step, attempt) = key.rsplit_once('.')?;
             let undone = match journal::state(status, &journal::undo_name(step)) {
                 journal::StepState::Settled { outcome, settled, .. } => journal::went_well(outcome, settled),
                 journal::StepState::Untouched { .. } | journal::StepState::Acted { .. } => false,
             };
-            journal::undone(step).is_none() && outcome.changed && outcome.undo.is_some() && !undone
+            let stays = journal::undone(step).is_none() && outcome.changed && outcome.undo.is_some() && !undone;
+            Some(InPlace { step, attempt: attempt.parse().ok()?, outcome, settled }).filter(|_| stays)
         })
-        .map(|(_, outcome, _)| outcome)
         .collect()
 }
 

@@ -6,10 +6,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::undo::Original;
 use crate::action;
 use crate::api::action_record::Cluster;
 use crate::api::runbook::{Gate, Parameter, ParameterType, Runbook, RunbookSpec};
-use crate::api::step::{Action, Check};
+use crate::api::step::{Action, Check, Undoing};
 use crate::api::{AUTHOR_ANNOTATION, RunbookRun, SCHEMA_VERSION, Step};
 use crate::expression::{self, ExpressionError};
 
@@ -43,6 +44,19 @@ pub struct Frozen {
     pub gates: Vec<Gate>,
     /// The steps, without expressions.
     pub steps: Vec<Step>,
+    /// The run that this one undoes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revert_of: Option<Original>,
+}
+
+impl Frozen {
+    /// What a step undoes of another run, where it does.
+    pub(super) fn undoing(&self, step: &str) -> Option<&Undoing> {
+        match &self.steps.iter().find(|found| found.name == step)?.action {
+            Action::Undo(undoing) => Some(undoing),
+            Action::Scale(_) | Action::Restart(_) | Action::Disable(_) | Action::Check(_) => None,
+        }
+    }
 }
 
 /// Why a run cannot be taken up.
@@ -160,6 +174,7 @@ fn resolve(
         parameters,
         gates: runbook.spec.gates.clone(),
         steps,
+        revert_of: None,
     })
 }
 
@@ -237,6 +252,11 @@ fn typed(declared: &Parameter, text: &str) -> Result<Value, Unfit> {
 fn consistent(spec: &RunbookSpec) -> Result<(), Unfit> {
     for (index, step) in spec.steps.iter().enumerate() {
         let name = &step.name;
+        if matches!(step.action, Action::Undo(_)) {
+            return Err(Unfit::Contradiction(format!(
+                "step {name:?} is an undo: no runbook has one; undo a run with revertOf"
+            )));
+        }
         if spec.steps.iter().take(index).any(|earlier| earlier.name == *name) {
             return Err(Unfit::Contradiction(format!("two steps have the same name {name:?}")));
         }

@@ -9,10 +9,10 @@ use super::segment::{BALLOTS_RAN_OUT, later};
 use super::tally::{Tally, glass_of, tally};
 use super::{Decision, GATE_LOOK};
 use crate::action::{self, Answer, Query};
-use crate::api::Step;
 use crate::api::run::{Phase, Plan, PlannedStep};
 use crate::api::runbook::{Gate, Requirement};
 use crate::api::vote::{CountedVote, DecidedAs};
+use crate::api::{Approval, Step};
 
 /// What stands before a gate: an act under a plan of a segment.
 pub(super) struct Before<'a> {
@@ -43,6 +43,9 @@ impl Pass<'_> {
             return Err(either(self.finish(Phase::Failed, "GateUnknown", &why)));
         }
         let Some(gate) = &plan.terms else { return Ok(Vec::new()) };
+        if let Some(cover) = &plan.covered {
+            return self.open_covered(before, gate, cover);
+        }
         if let Some(votes) = journal::bound_votes(&self.draft, &act.plan) {
             let votes = votes.to_vec();
             return self.keep_open(before, votes);
@@ -69,8 +72,9 @@ impl Pass<'_> {
     /// Something was done under this plan. Its votes are bound: expiry no longer counts. Whether the voters still hold their
     /// roles does, before every act.
     fn keep_open(&mut self, before: &Before<'_>, votes: Vec<CountedVote>) -> Flow<Vec<CountedVote>> {
+        let access = self.access_queries(&votes);
         let mut queries = vec![Query::Journal];
-        queries.extend(self.access_queries(&votes));
+        queries.extend(access.iter().cloned());
         self.require(&queries)?;
         // Glass that was broken leaves ballots open: a no on one of them is heard before each further act.
         if is_broken_glass(&votes)
@@ -78,7 +82,7 @@ impl Pass<'_> {
         {
             return Err(self.denied(before.act, &by, &why));
         }
-        match self.lost_rights(before.act, &votes)? {
+        match self.lost_rights(before.act, &access)? {
             None => Ok(votes),
             Some(why) => Err(self.ask_anew(before, &why)),
         }
@@ -105,7 +109,7 @@ impl Pass<'_> {
             self.rule_out(act)?;
             return Err(either(self.finish(Phase::Failed, "Unguarded", &why)));
         }
-        if let Some(why) = self.lost_rights(act, &votes)? {
+        if let Some(why) = self.lost_rights(act, &self.access_queries(&votes))? {
             return Err(self.ask_anew(before, &why));
         }
         match self.voided(segment, plan)? {
@@ -143,7 +147,7 @@ impl Pass<'_> {
     }
 
     /// The plan is given up, and people are asked about a new one.
-    fn ask_anew(&mut self, before: &Before<'_>, why: &str) -> Decision {
+    pub(super) fn ask_anew(&mut self, before: &Before<'_>, why: &str) -> Decision {
         match self.rule_out(before.act) {
             Ok(()) => either(self.plan_segment(before.index, before.segment, why)),
             Err(early) => early,
@@ -183,7 +187,7 @@ impl Pass<'_> {
     }
 
     /// What must be read to judge whether a plan still holds.
-    fn looks_of(&self, segment: &Segment<'_>, plan: &Plan) -> Vec<Query> {
+    pub(super) fn looks_of(&self, segment: &Segment<'_>, plan: &Plan) -> Vec<Query> {
         let context = self.context(plan.planned_at.0);
         let mut queries = Vec::new();
         for (step, _) in changes(segment, plan) {
@@ -195,7 +199,7 @@ impl Pass<'_> {
     }
 
     /// Why a plan holds no longer, judged by all of its effects: nothing is begun under a plan of which a part is void.
-    fn voided(&self, segment: &Segment<'_>, plan: &Plan) -> Flow<Option<String>> {
+    pub(super) fn voided(&self, segment: &Segment<'_>, plan: &Plan) -> Flow<Option<String>> {
         self.require(&self.looks_of(segment, plan))?;
         let context = self.context(plan.planned_at.0);
         for (step, planned) in changes(segment, plan) {
@@ -216,6 +220,9 @@ impl Pass<'_> {
             return votes.to_vec();
         }
         let Some(plan) = self.draft.plans.get(key) else { return Vec::new() };
+        if let Some(cover) = &plan.covered {
+            return cover.votes.clone();
+        }
         match tally(self.run, plan, self.ballots.iter().copied()) {
             Tally::Quorum(votes) => votes,
             // What was done before the no was done under the broken glass.
@@ -224,10 +231,17 @@ impl Pass<'_> {
         }
     }
 
-    /// Who may still approve? Only where the cluster stamped the voter's groups: without them nobody can tell.
+    /// Who may still approve, of those who voted on ballots of this run?
     fn access_queries(&self, votes: &[CountedVote]) -> Vec<Query> {
-        let stamped = |vote: &CountedVote| {
-            let ballot = self.ballots.iter().find(|b| b.metadata.name.as_ref() == Some(&vote.ballot))?;
+        let named = votes.iter().filter_map(|vote| {
+            Some((vote, *self.ballots.iter().find(|b| b.metadata.name.as_ref() == Some(&vote.ballot))?))
+        });
+        self.access_of(named)
+    }
+
+    /// Who may still approve? Only where the cluster stamped the voter's groups: without them nobody can tell.
+    pub(super) fn access_of<'v>(&self, votes: impl Iterator<Item = (&'v CountedVote, &'v Approval)>) -> Vec<Query> {
+        let stamped = |(vote, ballot): (&CountedVote, &Approval)| {
             // No groups: they were too many to be stamped. A review without them would refuse a vote that was proper.
             let voter = ballot.spec.voter.clone().filter(|voter| !voter.groups.is_empty())?;
             Some(Query::Access {
@@ -236,14 +250,14 @@ impl Pass<'_> {
                 runbook: self.run.spec.runbook.clone(),
             })
         };
-        votes.iter().filter_map(stamped).collect()
+        votes.filter_map(stamped).collect()
     }
 
     /// Who has lost the right to approve since the vote. What cannot be asked is waited for.
-    fn lost_rights(&mut self, act: &Act<'_>, votes: &[CountedVote]) -> Flow<Option<String>> {
-        for query in self.access_queries(votes) {
-            let Query::Access { voter, role, .. } = &query else { continue };
-            let why = match self.world.seen.answer(&query) {
+    pub(super) fn lost_rights(&mut self, act: &Act<'_>, access: &[Query]) -> Flow<Option<String>> {
+        for query in access {
+            let Query::Access { voter, role, .. } = query else { continue };
+            let why = match self.world.seen.answer(query) {
                 Some(Answer::Yes) => continue,
                 Some(Answer::No(_)) => return Ok(Some(format!("{} may no longer approve as {role}", voter.username))),
                 Some(Answer::Unreadable(why) | Answer::Forbidden(why)) => why.clone(),

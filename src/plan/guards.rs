@@ -8,7 +8,7 @@ use super::pass::{Flow, Pass, either};
 use super::{RETRY, World, journal};
 use crate::action::{Answer, Gap, Query};
 use crate::api::run::{Phase, Plan};
-use crate::api::{RunbookRun, Step};
+use crate::api::{Approval, RunbookRun, Step};
 
 /// How the approval policies stand, as far as this pass has asked.
 enum Guards<'a> {
@@ -102,6 +102,14 @@ impl Pass<'_> {
         let old = newest.ends_after(if broken { created } else { self.asked_at(plan) });
         let again = if broken { "; start another run" } else { "" };
         old.then(|| format!("{}: what was said before proves nothing{again}", sentence(newest)))
+    }
+
+    /// Why ballots that were marked for another run prove nothing: one of them is older than the end of the newest gap.
+    pub(super) fn unjudged_ballots(&self, ballots: &[Approval]) -> Option<String> {
+        let newest = gaps(self.world).last()?;
+        let issued = ballots.iter().filter_map(|ballot| ballot.metadata.creation_timestamp.as_ref()).map(|at| at.0);
+        let old = issued.min().is_none_or(|oldest| newest.ends_after(oldest));
+        old.then(|| format!("{}: what was said before covers no undo", sentence(newest)))
     }
 
     /// When people were asked to vote on a plan, by the API server's clock: no vote is older than its ballot.

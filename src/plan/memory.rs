@@ -63,7 +63,8 @@ impl Memory {
         for (_, _, plan) in segments.filter_map(|segment: usize| journal::plan_of(status, segment)) {
             let closed = !matches!(tally::tally(run, plan, ballots.iter()), tally::Tally::Quorum(_));
             // Broken glass may have opened it before somebody said no.
-            if plan.gate.is_some() && closed && tally::glass_of(run, plan).is_none() {
+            // And what an earlier approval covers waits for nobody.
+            if plan.gate.is_some() && plan.covered.is_none() && closed && tally::glass_of(run, plan).is_none() {
                 self.untouched.extend(plan.steps.iter().map(|step| step.token.clone()));
             }
             // Nobody acts on a step before the one before it is settled.

@@ -18,6 +18,8 @@ mod act;
 mod asking;
 mod ballot;
 mod check;
+pub mod command;
+mod cover;
 mod finish;
 mod floor;
 mod freeze;
@@ -36,12 +38,14 @@ mod settle;
 mod tally;
 #[cfg(test)]
 pub(crate) mod tests;
+mod undo;
 
 use jiff::{SignedDuration, Timestamp};
 
 pub use floor::Floor;
 pub use freeze::{Frozen, Unfit};
 pub use memory::{Memory, Reply, Sent};
+pub use pass::service_account;
 pub use ratify::{Ratification, ratified};
 pub use record::{hash_of, mark as mark_note};
 pub use rehearse::{Rehearsal, rehearse};

@@ -2,18 +2,19 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use serde_json::Value;
 
 use super::act::Attempt;
 use super::freeze::{Frozen, freeze};
 use super::gate::Before;
 use super::intent::Act;
 use super::journal::{self, Segment, StepState};
-use super::{Decision, GATE_LOOK, World, ballot, guards};
-use crate::action::{self, Answer, Obstacle, Query};
+use super::{Decision, GATE_LOOK, World, ballot, guards, undo};
+use crate::action::{self, Answer, Obstacle, Query, Seen};
 use crate::api::approval::BallotKind;
 use crate::api::condition::cut;
 use crate::api::identity::is_user_name;
-use crate::api::run::{Mode, Phase};
+use crate::api::run::{Mode, Phase, Verified};
 use crate::api::step::{OnFailure, Step};
 use crate::api::{ABORT_ANNOTATION, Approval, RunbookRun, RunbookRunStatus};
 use crate::expression;
@@ -56,6 +57,33 @@ fn stopped(run: &RunbookRun, when: &str) -> Option<String> {
     Some(format!("stopped{by}{when}: {why}"))
 }
 
+/// What a run is made of: its runbook, or the run that it undoes.
+fn source(run: &RunbookRun) -> Query {
+    match &run.spec.revert_of {
+        None => Query::Runbook(run.spec.runbook.clone()),
+        Some(of) => Query::Run(of.clone()),
+    }
+}
+
+/// The ServiceAccount as which everything of this run is done; empty while it is not known.
+pub fn service_account(run: &RunbookRun, seen: &Seen) -> String {
+    let frozen = |run: &Value| run.pointer("/serviceAccount").and_then(Value::as_str).map(str::to_owned);
+    let name = match run.status.as_ref().and_then(|status| status.frozen.as_ref()) {
+        Some(own) => frozen(own),
+        // Not frozen yet: what it is made of was read in this pass.
+        None => match seen.answer(&source(run)) {
+            Some(Answer::Object(Some(found))) if run.spec.revert_of.is_some() => {
+                found.pointer("/status/frozen").and_then(frozen)
+            }
+            Some(Answer::Object(Some(found))) => {
+                found.pointer("/spec/serviceAccountName").and_then(Value::as_str).map(str::to_owned)
+            }
+            _ => None,
+        },
+    };
+    name.unwrap_or_default()
+}
+
 /// A decision, or one that came early.
 pub(super) type Flow<T = Decision> = Result<T, Decision>;
 
@@ -96,7 +124,7 @@ impl<'a> Pass<'a> {
             super::finish::close(&mut draft, run, Phase::Aborted, "Aborted", &sentence, world.now);
             return Err(Decision::Write(Box::new(draft)));
         }
-        let query = Query::Runbook(run.spec.runbook.clone());
+        let query = source(run);
         let missing = world.seen.missing(&[query.clone(), Query::Guards]);
         if !missing.is_empty() {
             return Err(Decision::Look(missing));
@@ -113,9 +141,18 @@ impl<'a> Pass<'a> {
                 "the name of whoever asked for the run is missing, or holds characters that are not seen; start it as another user"
                     .to_owned(),
             )),
-            Some(Answer::Object(Some(runbook))) => {
-                freeze(run, runbook, &world.operator.cluster, world.now).map_err(|unfit| ("Unfit", unfit.to_string()))
+            Some(Answer::Object(Some(found))) => match run.spec.revert_of {
+                None => freeze(run, found, &world.operator.cluster, world.now),
+                Some(_) => undo::freeze(run, found, world.now),
             }
+            .map_err(|unfit| ("Unfit", unfit.to_string())),
+            Some(Answer::Object(None)) if let Some(of) = &run.spec.revert_of => Err((
+                "RunMissing",
+                format!(
+                    "there is no run {of:?} in this namespace; see what there is with: kubectl get rbr -n {}",
+                    run.metadata.namespace.as_deref().unwrap_or_default()
+                ),
+            )),
             Some(Answer::Object(None)) => Err((
                 "RunbookMissing",
                 format!(
@@ -125,7 +162,8 @@ impl<'a> Pass<'a> {
                 ),
             )),
             Some(other) => {
-                let why = action::obstacle(other, "read the runbook");
+                let what = if run.spec.revert_of.is_some() { "read the run that is to be undone" } else { "read the runbook" };
+                let why = action::obstacle(other, what);
                 return Err(Self::wait_to_take_up(
                     run,
                     world,
@@ -193,6 +231,9 @@ impl<'a> Pass<'a> {
             }
         }
         let steps = frozen.steps.len();
+        if let Some(original) = &frozen.revert_of {
+            return self.end_undo(&original.run, steps, not_needed, &passed_over);
+        }
         let done = match (steps - passed_over.len() - not_needed, not_needed) {
             (1, 0) if steps == 1 => "the only step is done".to_owned(),
             (done, 0) if done == steps => format!("all {steps} steps done"),
@@ -210,6 +251,23 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// All that is to be undone has had its turn.
+    fn end_undo(&mut self, original: &str, steps: usize, not_needed: usize, passed_over: &[String]) -> Flow {
+        let undone = steps - passed_over.len() - not_needed;
+        if !passed_over.is_empty() {
+            let words =
+                format!("{undone} of {steps} changes of run {original} undone; not: {}", passed_over.join("; "));
+            return self.finish(Phase::Failed, "RevertIncomplete", &words);
+        }
+        let words = match (undone, not_needed) {
+            (0, _) => format!("nothing of run {original} is left to undo"),
+            (1, 0) => format!("the only change of run {original} is undone"),
+            (_, 0) => format!("all {steps} changes of run {original} are undone"),
+            _ => format!("{undone} of {steps} changes of run {original} are undone, {not_needed} were back already"),
+        };
+        self.finish(Phase::Succeeded, "Undone", &words)
+    }
+
     /// Why a step that is settled did not go as wanted, if it did not.
     fn failure(&self, step: &Step) -> Option<String> {
         let StepState::Settled { outcome, settled, .. } = journal::state(&self.draft, &step.name) else { return None };
@@ -223,7 +281,7 @@ impl<'a> Pass<'a> {
             Ok(true) => {}
             Ok(false) => {
                 let why = format!("not needed: {} is false", step.when.as_deref().unwrap_or_default());
-                return self.pass_by(index, step, attempt, &why);
+                return self.pass_by(index, step, attempt, &why, Verified::NotApplicable);
             }
             // Neither taken nor passed by in silence: what follows is for the runbook's onFailure.
             Err(why) => return self.refuse_unplanned(index, step, attempt, action::reason::INVALID, &why),

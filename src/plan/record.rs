@@ -77,7 +77,10 @@ pub(super) fn build(run: &RunbookRun, status: &RunbookRunStatus, frozen: &Frozen
         intent_at: outcome.intent_at.clone(),
         acted_at: outcome.acted_at.clone(),
         settled_at: MicroTime(settled.at.0),
-        revert_of: original.and_then(|step| original_of(run, status, step)),
+        revert_of: match original {
+            Some(step) => original_of(run, status, step),
+            None => frozen.undoing(step).map(|undoing| undoing.record.clone()),
+        },
         seq: settled.seq,
         prev_hash: settled.prev_hash.clone(),
         hash: settled.hash.clone(),
@@ -169,8 +172,14 @@ impl Pass<'_> {
         outcome: &Outcome,
         settled: &crate::api::run::Settled,
     ) -> Option<(String, RecordState)> {
-        let step = journal::undone(key.rsplit_once('.')?.0)?;
+        let step = key.rsplit_once('.')?.0;
         let undone = outcome.result == Result::Done && settled.verified == Verified::Yes;
+        if let Some(undoing) = self.frozen.undoing(step) {
+            // Where nothing had to be written somebody else was there before.
+            let state = if outcome.changed { RecordState::Reverted } else { RecordState::Drifted };
+            return Some((undoing.record.clone(), state)).filter(|_| undone);
+        }
+        let step = journal::undone(step)?;
         Some((original_of(self.run, &self.draft, step)?, RecordState::Reverted)).filter(|_| undone)
     }
 }

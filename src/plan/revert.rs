@@ -111,7 +111,7 @@ impl Pass<'_> {
                 sentence: "the journal does not say what was done".to_owned(),
             });
         };
-        let done = Done { target: &original.target, before: &outcome.before, after: &outcome.after };
+        let done = Done { target: &original.target, before: &outcome.before, after: &outcome.after, force: false };
         let prospect = action::undo(&step.action, &context, &done, &self.world.seen)?;
         let planned = prospect.planned(name, attempt, step.action.key(), &self.token(name, attempt));
         if !planned.already {

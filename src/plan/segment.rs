@@ -14,6 +14,7 @@ use super::{Decision, MOST_VOID_PLANS, ballot};
 use crate::action::{self, Answer, Context, Obstacle, Query, Seen, reason};
 use crate::api::condition::cut;
 use crate::api::run::{Phase, Plan, PlannedStep, Target};
+use crate::api::vote::Cover;
 use crate::api::{SCHEMA_VERSION, Step};
 use crate::digest;
 
@@ -48,6 +49,15 @@ impl Pass<'_> {
         // All at once: a question for each step by itself would be as many turns.
         let looks: Vec<Query> = segment.steps.iter().flat_map(|step| action::look(&step.action, &context)).collect();
         self.require(&looks)?;
+        for step in &segment.steps {
+            let StepState::Untouched { attempt } = journal::state(&self.draft, &step.name) else { continue };
+            match action::nothing_to_undo(&step.action, &self.context(self.world.now), &self.world.seen) {
+                Ok(Some((why, verified))) => return self.pass_by(index, step, attempt, &why, verified),
+                Err(Obstacle::Unseen(queries)) => return Err(Decision::Look(queries)),
+                // What else is in the way is met by the plan.
+                Ok(None) | Err(_) => {}
+            }
+        }
         let mut steps = Vec::new();
         for step in &segment.steps {
             let StepState::Untouched { attempt } = journal::state(&self.draft, &step.name) else { continue };
@@ -78,13 +88,14 @@ impl Pass<'_> {
             }
         };
         let gate = terms.gate.clone();
-        let plan = self.plan(steps, terms, because, since);
+        let cover = self.cover(segment, &names(&steps), &terms, revision);
+        let plan = self.plan(steps, terms, because, since, cover);
         let first = segment.steps.iter().find(|s| plan.steps.first().is_some_and(|p| p.step == s.name));
         let progress = first.map(|step| self.progress(step)).unwrap_or_default();
         let key = format!("{index}.{revision}");
         match &gate {
-            Some(gate) => self.say_waiting(&progress, gate, &plan),
-            None => {
+            Some(gate) if plan.covered.is_none() => self.say_waiting(&progress, gate, &plan),
+            Some(_) | None => {
                 let abort = self.abort_command();
                 self.say(Phase::Acting, &progress, "", vec![abort]);
             }
@@ -118,7 +129,8 @@ impl Pass<'_> {
                     return self.finish(Phase::Failed, reason, &format!("step {step}: {sentence}"));
                 }
             };
-            let mut plan = self.plan(steps, terms, "", None);
+            let cover = self.cover(segment, &names(&steps), &terms, 1);
+            let mut plan = self.plan(steps, terms, "", None, cover);
             plan.ballots.clear();
             plans.insert(format!("{index}.1"), plan);
         }
@@ -140,7 +152,14 @@ impl Pass<'_> {
         floor::terms(gates?.into_iter().next().flatten(), steps, &self.world.operator.floors)
     }
 
-    fn plan(&self, steps: Vec<PlannedStep>, terms: Terms, because: &str, since: Option<MicroTime>) -> Plan {
+    fn plan(
+        &self,
+        steps: Vec<PlannedStep>,
+        terms: Terms,
+        because: &str,
+        since: Option<MicroTime>,
+        covered: Option<Cover>,
+    ) -> Plan {
         let author = self.frozen.author.as_str();
         let gate = terms.gate.as_ref();
         let excluded = gate.filter(|gate| !gate.author_may_approve && !author.is_empty()).map(|_| author.to_owned());
@@ -156,7 +175,8 @@ impl Pass<'_> {
             planned_at: MicroTime(self.world.now),
             gate_since: since.unwrap_or(MicroTime(self.world.now)),
             gate: gate.map(|g| g.name.clone()),
-            ballots: gate.map(|g| ballot::slots(self.run, g, &taken)).unwrap_or_default(),
+            ballots: gate.filter(|_| covered.is_none()).map(|g| ballot::slots(self.run, g, &taken)).unwrap_or_default(),
+            covered,
             expires_at: gate.map(|g| Time(whole_seconds(later(self.world.now, g.valid_for.seconds())))),
             code: digest::code(&plan_hash),
             plan_hash,
@@ -168,6 +188,10 @@ impl Pass<'_> {
             steps,
         }
     }
+}
+
+fn names(steps: &[PlannedStep]) -> Vec<&str> {
+    steps.iter().map(|step| step.step.as_str()).collect()
 }
 
 /// A time for people, without fractions.

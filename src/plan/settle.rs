@@ -71,12 +71,12 @@ impl Pass<'_> {
         self.refuse(&act, reason, sentence)
     }
 
-    /// It is not taken, because its condition is false.
-    pub fn pass_by(&mut self, index: usize, step: &Step, attempt: i32, why: &str) -> Flow {
+    /// It is not taken: its condition is false, or what it would bring about is there.
+    pub fn pass_by(&mut self, index: usize, step: &Step, attempt: i32, why: &str, verified: Verified) -> Flow {
         let (planned, plan) = self.unplanned(index, step, attempt, "passed by");
         let act = Act { step, planned: &planned, plan, intent_at: MicroTime(self.world.now), votes: Vec::new() };
         self.write_unchanged(&act, Result::Done, why, None);
-        self.settle(&act, Verified::NotApplicable, "", Vec::new())
+        self.settle(&act, verified, "", Vec::new())
     }
 
     /// An act that is journalled and not settled: has it taken hold?

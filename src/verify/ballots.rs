@@ -4,12 +4,48 @@ use serde_json::Value;
 
 use super::chain::Link;
 use super::evidence::{Evidence, Stored};
-use super::finding::{But, Finding};
+use super::finding::{But, Finding, Note};
 use crate::api::line::cut;
 use crate::api::{APPROVE_ANNOTATION, BREAKGLASS_ANNOTATION, BREAKGLASS_BY_ANNOTATION, BY_ANNOTATION, DENY_ANNOTATION};
 
+/// The plan that was approved: as a rule the record's own. An undo may stand under the approval of what it undoes.
+struct Approved<'a> {
+    run_uid: &'a str,
+    plan_hash: &'a str,
+}
+
+/// What the votes of a record must be about; none where that is in the record of another run, which is not here.
+fn approved<'a>(link: &Link<'a>, evidence: &'a Evidence, run: Option<&Stored>) -> Option<Approved<'a>> {
+    let of = |record: &'a Stored| Approved {
+        run_uid: record.text("/spec/runUID"),
+        plan_hash: record.text("/spec/planHash"),
+    };
+    let original = link.record.text("/spec/revertOf");
+    let plans = run.and_then(|run| run.object.pointer("/status/plans")).and_then(Value::as_object);
+    let of_record =
+        |plan: &&Value| plan.get("planHash").and_then(Value::as_str) == Some(link.record.text("/spec/planHash"));
+    let covered =
+        plans.and_then(|plans| plans.values().find(of_record)).is_some_and(|plan| plan.get("covered").is_some());
+    if original.is_empty() || !covered {
+        return Some(of(link.record));
+    }
+    let named = |record: &&'a Stored| (record.namespace(), record.name()) == (link.record.namespace(), original);
+    evidence.records.iter().find(named).map(of)
+}
+
 /// Judges what a record says of its approvals.
-pub(super) fn judge(link: &Link<'_>, evidence: &Evidence, findings: &mut Vec<Finding>) {
+pub(super) fn judge(
+    link: &Link<'_>,
+    run: Option<&Stored>,
+    evidence: &Evidence,
+    findings: &mut Vec<Finding>,
+    notes: &mut Vec<Note>,
+) {
+    let Some(asked) = approved(link, evidence, run) else {
+        let original = link.record.text("/spec/revertOf").to_owned();
+        notes.push(Note::ApprovedElsewhere { record: link.name.to_owned(), original });
+        return;
+    };
     let approvals = link.record.object.pointer("/spec/approvals").and_then(Value::as_array);
     for vote in approvals.into_iter().flatten() {
         let text = |key: &str| vote.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -24,7 +60,7 @@ pub(super) fn judge(link: &Link<'_>, evidence: &Evidence, findings: &mut Vec<Fin
         let ballot = named.iter().find(|b| b.uid() == text("ballotUID")).or(named.last());
         let but = match ballot {
             None => Some(But::NotThere),
-            Some(ballot) => wrong(link, ballot, by, text("role"), text("ballotUID"))
+            Some(ballot) => wrong(&asked, ballot, by, text("role"), text("ballotUID"))
                 .or_else(|| wrong_leave(ballot, by, text("decidedAs"))),
         };
         findings.extend(but.map(|but| Finding::Ballot {
@@ -64,15 +100,15 @@ fn wrong_leave(ballot: &Stored, by: &str, decided_as: &str) -> Option<But> {
     })
 }
 
-fn wrong(link: &Link<'_>, ballot: &Stored, by: &str, role: &str, uid: &str) -> Option<But> {
+fn wrong(asked: &Approved<'_>, ballot: &Stored, by: &str, role: &str, uid: &str) -> Option<But> {
     let request = |key: &str| ballot.text(&format!("/spec/request/{key}")).to_owned();
     if ballot.uid() != uid {
         return Some(But::Another { uid: ballot.uid().to_owned(), recorded: uid.to_owned() });
     }
-    if request("runUID") != link.record.text("/spec/runUID") {
+    if request("runUID") != asked.run_uid {
         return Some(But::AnotherRun { run: request("run") });
     }
-    if request("planHash") != link.record.text("/spec/planHash") {
+    if request("planHash") != asked.plan_hash {
         return Some(But::AnotherPlan { plan: request("planHash") });
     }
     if request("role") != role {

@@ -293,6 +293,14 @@ pub enum Note {
     /// There will be more.
     #[error("the run goes on")]
     GoesOn,
+    /// An undo stands under the approval of what it undoes, and that is not here.
+    #[error("record {record} stands under the approval of record {original}, which is not here: look at both together")]
+    ApprovedElsewhere {
+        /// The record of the undo.
+        record: String,
+        /// The record of what it undoes.
+        original: String,
+    },
 }
 
 impl Finding {

@@ -78,7 +78,8 @@ fn judge_run(evidence: &Evidence, export: &Evidence, namespace: String, name: St
     links.sort_by_key(|link| (link.seq, link.name));
     chain::judge(&links, &mut findings);
     let is_run = |run: &&Stored| run.namespace() == namespace && run.uid() == uid;
-    match evidence.runs.iter().find(is_run) {
+    let run = evidence.runs.iter().find(is_run);
+    match run {
         Some(run) => journal::judge(run, &links, &mut findings, &mut notes),
         None => {
             notes.push(Note::RunGone);
@@ -86,7 +87,7 @@ fn judge_run(evidence: &Evidence, export: &Evidence, namespace: String, name: St
         }
     }
     for link in &links {
-        ballots::judge(link, evidence, &mut findings);
+        ballots::judge(link, run, evidence, &mut findings, &mut notes);
     }
     let exported: Vec<&Stored> = export.records.iter().filter(of_run).collect();
     anchor::judge(&exported, evidence, &mut findings);

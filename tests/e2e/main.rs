@@ -33,4 +33,5 @@ mod scale;
 mod secrets;
 mod stop;
 mod town;
+mod undo;
 mod verify;

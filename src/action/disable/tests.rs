@@ -54,7 +54,7 @@ fn act(disable: &Disable, text: &str) -> (PlannedStep, Effect, String) {
 
 /// Undoes an act on a text, as a run does, and verifies it: the text then; none where nothing is left to undo.
 fn undone(disable: &Disable, act: &Effect, live: &str) -> Result<Option<String>, String> {
-    let done = Done { target: &act.target, before: &act.before, after: &act.after };
+    let done = Done { target: &act.target, before: &act.before, after: &act.after, force: false };
     let seen_then = seen(disable, map(live));
     let back = undo(disable, &context(), &done, &seen_then).map_err(|e| e.to_string())?;
     if back.already {
@@ -218,7 +218,8 @@ fn a_field_that_was_added_to_a_resource_goes_away_again() {
     let before = json!({"variants": {"off": false}});
     let planned_off = planned(plan(&disable, &context(), &seen(&disable, object(&before))).unwrap());
     assert_eq!(planned_off.after["flag"], json!({"variants": {"off": false}, "defaultVariant": "off"}));
-    let done = Done { target: &planned_off.target, before: &planned_off.before, after: &planned_off.after };
+    let done =
+        Done { target: &planned_off.target, before: &planned_off.before, after: &planned_off.after, force: false };
     let live = seen(&disable, object(&planned_off.after["flag"]));
     let back = undo(&disable, &context(), &done, &live).unwrap();
     assert_eq!(back.after["flag"], before);
@@ -323,7 +324,7 @@ fn undo_leaves_what_others_changed_beside_it() {
     };
     let rule = json!({"if": [{"var": "x"}, "on", "off"]});
     let first = plan(&disable, &context(), &seen(&disable, flag("on", rule.clone()))).unwrap();
-    let done = Done { target: &first.target, before: &first.before, after: &first.after };
+    let done = Done { target: &first.target, before: &first.before, after: &first.after, force: false };
     let mut others = flag("off", json!({}));
     others["spec"]["flagSpec"]["flags"]["recs"]["variants"]["blue"] = json!(true);
     let back = undo(&disable, &context(), &done, &seen(&disable, others)).unwrap();

@@ -11,6 +11,10 @@ use crate::api::action_record::{Cluster as Named, RecordState};
 use crate::api::{ActionRecord, Approval, RunbookRunStatus, TOKEN_ANNOTATION};
 use crate::plan::{self, Operator, Reply};
 
+fn object<T: serde::Serialize>(found: Option<&T>) -> Answer {
+    Answer::Object(found.map(|found| serde_json::to_value(found).unwrap()))
+}
+
 impl Cluster {
     pub(super) fn operator(&self) -> Operator {
         Operator {
@@ -25,6 +29,9 @@ impl Cluster {
         match query {
             Query::Journal => Answer::Yes,
             Query::Runbook(_) => self.runbook.clone(),
+            Query::Run(name) => object(self.earlier.get(name)),
+            Query::Record(name) => object(self.records.get(name)),
+            Query::Ballot(name) => object(self.ballots.get(name)),
             Query::Object(object) => {
                 let key = format!("{}/{}", object.kind, object.name);
                 self.blind.get(&key).cloned().unwrap_or_else(|| Answer::Object(self.objects.get(&key).cloned()))
@@ -191,7 +198,8 @@ impl Cluster {
             Some(there) => assert_eq!(there.spec, record.spec, "a repeat of {name} differs"),
             None => {
                 *self.created.entry(name.clone()).or_default() += 1;
-                let head = self.records.values().max_by_key(|r| r.spec.seq);
+                let chain = self.records.values().filter(|r| r.spec.run_uid == record.spec.run_uid);
+                let head = chain.max_by_key(|r| r.spec.seq);
                 assert_eq!(record.spec.seq, head.map_or(1, |r| r.spec.seq + 1), "the chain has a hole before {name}");
                 assert_eq!(
                     record.spec.prev_hash,
@@ -221,7 +229,9 @@ impl Cluster {
     }
 
     pub fn record_of(&self, step: &str) -> &ActionRecord {
-        self.records.values().find(|r| r.spec.step == step).unwrap_or_else(|| panic!("no record of {step}"))
+        let run = self.run.metadata.uid.as_ref().unwrap();
+        let of_run = |r: &&ActionRecord| r.spec.step == step && r.spec.run_uid == *run;
+        self.records.values().find(of_run).unwrap_or_else(|| panic!("no record of {step}"))
     }
 
     pub fn record_state(&self, step: &str) -> RecordState {

@@ -35,6 +35,8 @@ pub enum Fate {
 pub struct Cluster {
     pub now: Timestamp,
     pub run: RunbookRun,
+    /// Runs before this one, by name.
+    pub earlier: BTreeMap<String, RunbookRun>,
     pub runbook: Answer,
     /// Objects by `Kind/name`.
     pub objects: BTreeMap<String, Value>,
@@ -126,6 +128,7 @@ impl Cluster {
         Self {
             now: time("03:00:00"),
             run: run.unwrap(),
+            earlier: BTreeMap::new(),
             runbook: Answer::Object(Some(runbook(gates, steps))),
             objects: [
                 ("Deployment/checkout".to_owned(), deployment("checkout", 4)),
@@ -168,6 +171,24 @@ impl Cluster {
     /// The same without a gate.
     pub fn ungated() -> Self {
         Self::new(json!([]), json!([scale("out", "None", 10)]))
+    }
+
+    /// The run has ended, and somebody starts one that undoes it; `more` is said in its spec.
+    pub fn undo(&mut self, name: &str, more: Value) {
+        let of = self.run.metadata.name.clone().unwrap();
+        self.start(name, with(json!({"revertOf": of}), more));
+    }
+
+    /// Another run; the one before it stays as it is.
+    pub fn start(&mut self, name: &str, more: Value) {
+        let spec =
+            with(json!({"runbook": "shed-load", "reason": "it is over", "requestedBy": {"username": "carol"}}), more);
+        let run = serde_json::from_value(json!({"apiVersion": "firstaid.dev/v1alpha1", "kind": "RunbookRun",
+            "metadata": {"name": name, "namespace": "shop", "uid": format!("{name}-uid"), "generation": 1, "creationTimestamp": self.now.to_string()},
+            "spec": spec}));
+        let before = std::mem::replace(&mut self.run, run.unwrap());
+        self.earlier.insert(before.metadata.name.clone().unwrap(), before);
+        self.memory = Memory::default();
     }
 
     /// The operator dies: what it remembers is gone.

@@ -13,4 +13,5 @@ mod journey;
 mod people;
 mod revert;
 mod schedules;
+mod undo;
 mod words;

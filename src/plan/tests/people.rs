@@ -67,7 +67,7 @@ fn when_it_has_acted_what_was_done_is_read_back_and_recorded() {
     assert_eq!((record.spec.result, record.spec.verified), (Result::Done, Verified::Unknown));
     assert_eq!(record.spec.verification, "the run was stopped while Deployment/checkout has 4 of 10 replicas ready");
     assert_eq!(c.message(), "stopped by dave after the last step: wrong service; 1 change is still in place");
-    assert_eq!(c.status().next_commands[1], "kubectl scale -n shop deployment/checkout --replicas=4");
+    assert_eq!(c.status().next_commands[2], "kubectl scale -n shop deployment/checkout --replicas=4");
 }
 
 #[test]

@@ -309,6 +309,7 @@ impl Case {
         match query {
             Query::Journal => Answer::Yes,
             Query::Runbook(_) => Answer::Object(Some(self.runbook.clone())),
+            Query::Run(_) | Query::Record(_) | Query::Ballot(_) => trouble(),
             Query::Object(_) if unusual => trouble(),
             Query::Object(_) => {
                 Answer::Object(Some(self.objects[(self.choice + turn / 9) % self.objects.len()].clone()))
