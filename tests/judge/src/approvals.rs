@@ -15,13 +15,18 @@ use crate::{Breach, Facts, Rule};
 /// request takes at most so long.
 const ON_ITS_WAY: i64 = 10;
 
-/// An act, with the plan under which it was done.
-struct Act<'f, 'a> {
-    facts: &'f Facts<'a>,
-    journal: &'f Journal<'a>,
-    effect: &'f Effect<'a>,
-    key: &'a str,
-    plan: &'a Value,
+/// An act, with the plan whose votes are to count for it.
+pub struct Act<'f, 'a> {
+    /// All that is known.
+    pub facts: &'f Facts<'a>,
+    /// The run of the plan: that of the act, or the one that it undoes.
+    pub journal: &'f Journal<'a>,
+    /// The act.
+    pub effect: &'f Effect<'a>,
+    /// Key of the plan.
+    pub key: &'a str,
+    /// The plan.
+    pub plan: &'a Value,
 }
 
 /// J1: nothing is done behind a gate that was not open.
@@ -32,7 +37,8 @@ struct Act<'f, 'a> {
 /// by so many different people, none of them the operator or (unless the gate lets them) a ServiceAccount, the author whom
 /// the plan excludes, or whoever asked for the run. Each is of this run (uid), this plan (key and hash) and this code, was
 /// open, and still says the same in the end. The first act under the plan came in before the ballots ran out; later ones
-/// rest on it. Or else a person had broken the glass of the run before.
+/// rest on it. Or else a person had broken the glass of the run before; or the act undoes what another run did, and the
+/// votes of then cover it (see [`Act::covered`]).
 ///
 /// *From*: the journal, the requests by which ballots and runs were annotated, and the ballots as they are in the end.
 ///
@@ -78,7 +84,12 @@ impl<'a> Act<'_, 'a> {
             None => return Err(format!("it does not say what gate {gate} asks for")),
             Some(terms) => terms,
         };
-        let denied = match self.counted(terms, frozen("/status/frozen/gates", gate)) {
+        let frozen = frozen("/status/frozen/gates", gate);
+        let counted = match self.plan.get("covered").filter(|cover| cover.is_object()) {
+            Some(cover) => self.covered(cover, terms, frozen),
+            None => self.counted(terms, frozen),
+        };
+        let denied = match counted {
             Ok(votes) => return Ok(votes),
             Err(why) => why,
         };
@@ -89,8 +100,15 @@ impl<'a> Act<'_, 'a> {
         }
     }
 
-    /// The ballots of the plan, if each has a vote that counts.
+    /// The ballots of the plan, if each has a vote that counts, and they are still in time.
     fn counted(&self, terms: &Value, frozen: Option<&Value>) -> Result<Vec<&'a str>, String> {
+        let votes = self.ballots(terms, frozen)?;
+        self.is_in_time(text(self.plan, "/expiresAt"))?;
+        Ok(votes)
+    }
+
+    /// The ballots of the plan, if there are as many as these terms and this gate ask for, and each has a vote that counts.
+    pub fn ballots(&self, terms: &Value, frozen: Option<&Value>) -> Result<Vec<&'a str>, String> {
         let slots: Vec<&Value> = items(self.plan, "/ballots").collect();
         for (role, count) in asked(terms).chain(frozen.into_iter().flat_map(asked)) {
             let there = slots.iter().filter(|slot| text(slot, "/role") == role).count();
@@ -111,7 +129,6 @@ impl<'a> Act<'_, 'a> {
             }
             votes.push(uid);
         }
-        self.is_in_time()?;
         Ok(votes)
     }
 
@@ -187,9 +204,9 @@ impl<'a> Act<'_, 'a> {
         (by == text(self.plan, "/excluded")).then(|| format!("{by} is excluded by the plan"))
     }
 
-    /// Whether the plan was first acted on before its ballots ran out: later acts under it rest on the first.
-    fn is_in_time(&self) -> Result<(), String> {
-        let Some(until) = Moment::read(text(self.plan, "/expiresAt")) else {
+    /// Whether the plan was first acted on before its votes ran out: later acts under it rest on the first.
+    pub fn is_in_time(&self, until: &str) -> Result<(), String> {
+        let Some(until) = Moment::read(until) else {
             return Err("it does not say when its ballots run out".to_owned());
         };
         let late = until.plus(ON_ITS_WAY);

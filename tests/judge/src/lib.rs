@@ -10,6 +10,7 @@ mod approvals;
 mod ballots;
 mod canonical;
 mod chain;
+mod cover;
 mod effects;
 mod evidence;
 mod journal;

@@ -2,6 +2,7 @@
 
 mod acts;
 mod approvals;
+mod cover;
 mod evidence;
 mod lines;
 mod panics;

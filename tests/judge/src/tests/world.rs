@@ -22,6 +22,8 @@ pub const FINISHED: usize = 7;
 
 /// What has happened so far.
 pub struct World {
+    /// Name of the run.
+    name: &'static str,
     pub case: Case,
     pub run: Value,
     /// Milliseconds since it began.
@@ -37,7 +39,11 @@ pub fn time(clock: u64) -> String {
 }
 
 pub fn token(step: &str, attempt: u64) -> String {
-    format!("room-1/{RUN}/{step}/{attempt}")
+    token_of("room-1", step, attempt)
+}
+
+fn token_of(run: &str, step: &str, attempt: u64) -> String {
+    format!("{run}/uid-of-{run}/{step}/{attempt}")
 }
 
 /// One gated run that scaled, from its start to its end.
@@ -62,14 +68,19 @@ impl World {
         world
     }
 
-    /// A run that alice has asked for.
+    /// The run `room-1` that alice has asked for.
     pub fn made() -> Self {
+        Self::made_at("room-1", 0, 100)
+    }
+
+    /// A run that alice has asked for so many milliseconds after the beginning, at this count of writes.
+    pub fn made_at(name: &'static str, clock: u64, version: u64) -> Self {
         let run = json!({
             "apiVersion": "firstaid.dev/v1alpha1", "kind": "RunbookRun",
-            "metadata": {"name": "room-1", "namespace": "shop", "uid": RUN},
+            "metadata": {"name": name, "namespace": "shop", "uid": format!("uid-of-{name}")},
             "spec": {"runbook": "room", "reason": "queue grows", "requestedBy": {"username": "alice", "key": ""}},
         });
-        let mut world = Self { case: Case::default(), run, clock: 0, version: 100, record: Value::Null };
+        let mut world = Self { name, case: Case::default(), run, clock, version, record: Value::Null };
         world.write_run("alice", "create", "");
         world
     }
@@ -124,7 +135,7 @@ impl World {
         let first = 1 + self.run["status"]["plans"].as_object().map_or(0, |plans| plans.len()) as u64;
         let gate = json!({"name": "on-call", "requires": [{"role": "sre", "count": votes}], "selfApproval": "Never"});
         let ballots: Vec<Value> =
-            (first..first + votes).map(|n| json!({"name": format!("room-1-{n}"), "role": "sre"})).collect();
+            (first..first + votes).map(|n| json!({"name": format!("{}-{n}", self.name), "role": "sre"})).collect();
         let gated = votes > 0;
         self.run["status"]["frozen"] = json!({
             "serviceAccount": "firstaid", "gates": if gated { json!([gate]) } else { json!([]) },
@@ -144,7 +155,7 @@ impl World {
     }
 
     fn step(&self, step: &str, attempt: u64) -> Value {
-        json!({"step": step, "attempt": attempt, "token": token(step, attempt), "target": {"uid": CHECKOUT}})
+        json!({"step": step, "attempt": attempt, "token": token_of(self.name, step, attempt), "target": {"uid": CHECKOUT}})
     }
 
     /// The intent of the undo.
@@ -158,8 +169,8 @@ impl World {
     pub fn ask(&mut self, number: u64) {
         let (key, plan) = self.run["status"]["plans"].as_object().and_then(|plans| plans.iter().next_back()).unwrap();
         let mut ballot = json!({
-            "kind": "Approval", "metadata": {"name": format!("room-1-{number}"), "uid": format!("uid-of-ballot-{number}")},
-            "spec": {"request": {"run": "room-1", "runUID": RUN, "plan": key, "planHash": plan["planHash"], "kind": "Decide",
+            "kind": "Approval", "metadata": {"name": format!("{}-{number}", self.name), "uid": format!("uid-of-ballot-{number}")},
+            "spec": {"request": {"run": self.name, "runUID": self.run["metadata"]["uid"], "plan": key, "planHash": plan["planHash"], "kind": "Decide",
                 "code": "9c41", "role": "sre", "requester": "alice", "expiresAt": plan["expiresAt"]}},
             "status": {"state": "Open"},
         });
@@ -182,11 +193,11 @@ impl World {
         let patch = json!([
             {"op": "test", "path": "/metadata/uid", "value": CHECKOUT},
             {"op": "test", "path": place, "value": "an older one"},
-            {"op": "add", "path": place, "value": token(step, attempt)},
+            {"op": "add", "path": place, "value": token_of(self.name, step, attempt)},
             {"op": "replace", "path": "/spec/replicas", "value": 7},
         ]);
         let mut object = json!({"metadata": {"name": "checkout", "uid": CHECKOUT,
-            "annotations": {"firstaid.dev/last-action": token(step, attempt)}}});
+            "annotations": {"firstaid.dev/last-action": token_of(self.name, step, attempt)}}});
         self.log(ACCOUNT, "patch", "deployments", patch, &mut object);
     }
 
@@ -219,7 +230,7 @@ impl World {
         let seq = 1 + entries.values().filter(|entry| entry.get("settled").is_some()).count();
         let head = self.run["status"]["recordHead"].as_str().unwrap_or_default().to_owned();
         let mut spec = json!({
-            "run": "room-1", "runUID": RUN, "step": step, "attempt": attempt, "target": {"uid": CHECKOUT},
+            "run": self.name, "runUID": self.run["metadata"]["uid"], "step": step, "attempt": attempt, "target": {"uid": CHECKOUT},
             "result": result, "changed": changed, "before": {"share": 0.25}, "seq": seq,
         });
         if seq > 1 {
@@ -227,7 +238,7 @@ impl World {
         }
         let hash = digest(&spec);
         spec["hash"] = json!(hash);
-        let name = format!("room-1-uid-o-{step}-{attempt}");
+        let name = format!("{}-uid-o-{step}-{attempt}", self.name);
         self.record =
             json!({"kind": "ActionRecord", "metadata": {"name": name, "uid": format!("uid-of-{name}")}, "spec": spec});
         let entry = &mut self.run["status"]["steps"][&key];
