@@ -74,17 +74,9 @@ impl Town {
 
     /// How often an object of this namespace was really written by its runbooks' ServiceAccount, from the audit log.
     pub fn writes(&self, resource: &str, name: &str) -> Result<usize> {
-        let log = std::fs::read_to_string(self.sandbox.audit_log())?;
-        let account = format!("system:serviceaccount:{}:firstaid", self.namespace);
-        let written = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(|event| {
-            let about = |pointer: &str, what: &str| text(event, pointer) == what;
-            about("/stage", "ResponseComplete")
-                && about("/impersonatedUser/username", &account)
-                && about("/objectRef/resource", resource)
-                && about("/objectRef/name", name)
-                && !matches!(text(event, "/verb"), "get" | "list" | "watch")
-                && !text(event, "/requestURI").contains("dryRun=")
-                && event.pointer("/responseStatus/code").and_then(Value::as_i64).is_some_and(|code| code < 300)
+        let effects = self.log.effects()?;
+        let written = effects.iter().filter(|effect| {
+            text(effect, "/objectRef/resource") == resource && text(effect, "/objectRef/name") == name
         });
         Ok(written.count())
     }
