@@ -106,11 +106,12 @@ enum KeepError {
 }
 
 impl KeepError {
-    /// A word for metrics, of a closed set.
-    fn category(&self) -> &'static str {
+    /// A word for metrics, of a closed set. That there is no proof is counted where it is made.
+    fn category(&self) -> Option<&'static str> {
         match self {
-            Self::Call { .. } => "call",
-            Self::Archive(_) | Self::NotAsWritten | Self::Unproven(_) => "archive",
+            Self::Call { .. } => Some("call"),
+            Self::Archive(_) | Self::NotAsWritten => Some("archive"),
+            Self::Unproven(_) => None,
         }
     }
 }
@@ -180,8 +181,10 @@ impl Keeper {
     fn note(&mut self, run: Option<&RunName>, error: &KeepError) {
         self.failed = true;
         let (namespace, run) = run.map(|run| (run.namespace.as_str(), run.name.as_str())).unwrap_or_default();
-        tracing::warn!(namespace, run, category = error.category(), %error, "evidence was not looked after");
-        self.context.metrics.error(error.category());
+        tracing::warn!(namespace, run, %error, "evidence was not looked after");
+        if let Some(category) = error.category() {
+            self.context.metrics.error(category);
+        }
     }
 
     /// Does what is to be done with the evidence of one run.
