@@ -181,10 +181,10 @@ impl Keeper {
     fn note(&mut self, run: Option<&RunName>, error: &KeepError) {
         self.failed = true;
         let (namespace, run) = run.map(|run| (run.namespace.as_str(), run.name.as_str())).unwrap_or_default();
-        tracing::warn!(namespace, run, %error, "evidence was not looked after");
         if let Some(category) = error.category() {
             self.context.metrics.error(category);
         }
+        tracing::warn!(namespace, run, %error, "evidence was not looked after");
     }
 
     /// Does what is to be done with the evidence of one run.

@@ -61,7 +61,7 @@ impl FromStr for KeepFor {
             seconds = seconds.saturating_add(i64::from(number) * unit);
             rest = after.as_str();
         }
-        if !rest.is_empty() || seconds < 1 || seconds > LONGEST {
+        if !rest.is_empty() || !(1..=LONGEST).contains(&seconds) {
             return Err(wrong());
         }
         Ok(Self(SignedDuration::from_secs(seconds)))

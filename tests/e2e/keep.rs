@@ -117,9 +117,10 @@ fn evidence_goes_to_the_archive_and_stays_in_the_cluster() -> Result<()> {
     let mut town = Town::empty(Leg::Stamping, "archive")?;
     town.sandbox.open_shop(&town.namespace)?;
     town.runbook(&(runbook("again", &[RESTART]) + &lonely()))?;
-    // What ended before there was an archive is found, too.
-    town.start_operator()?;
+    // An archive that is not there stops nothing; and what ended before it was there is found later.
+    town.start_operator_with(&[&format!("{}/mounted", folder.argument())])?;
     done(&town, "again", "before")?;
+    an_archive_that_is_away_is_counted(&town)?;
     town.kill_operator()?;
     town.start_operator_with(&[&folder.argument()])?;
     let head = text(&town.get("rbr", "before")?, "/status/recordHead").to_owned();
@@ -148,6 +149,14 @@ fn evidence_goes_to_the_archive_and_stays_in_the_cluster() -> Result<()> {
         logged(&town, "evidence stays in the cluster", run)?;
         assert_eq!(left(&town, run)?, objects, "{run}");
     }
+    Ok(())
+}
+
+fn an_archive_that_is_away_is_counted(town: &Town) -> Result<()> {
+    let message = logged(town, "evidence was not looked after", "before")?;
+    ensure!(text(&message, "/error").contains("No such file or directory"), "{message}");
+    let (_, metrics) = town.operator.as_ref().context("an operator")?.get("/metrics")?;
+    ensure!(metrics.contains("firstaid_errors_total{category=\"archive\"}"), "{metrics}");
     Ok(())
 }
 
