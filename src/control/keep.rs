@@ -125,7 +125,7 @@ struct Keeper {
     left: VecDeque<RunName>,
     /// What was last said of a run whose file differs, so that it is said once. By its uid.
     said: HashMap<String, String>,
-    /// Whether something went wrong in this pass.
+    /// Whether something went wrong since this pass began.
     failed: bool,
 }
 
@@ -145,10 +145,13 @@ impl Keeper {
                 }
                 self.look_after(&run).await;
             }
-            let pause = if self.failed { AGAIN.min(self.period) } else { self.period };
-            let next = Instant::now() + pause.max(began.elapsed() * REST);
             tracing::debug!(runs, "the evidence of all runs was looked after");
-            while let Ok(Some(woken)) = tokio::time::timeout_at(next, self.keeping.woken.recv()).await {
+            let (ended, rest) = (Instant::now(), began.elapsed() * REST);
+            loop {
+                // What goes wrong meanwhile brings the next pass nearer.
+                let pause = if self.failed { AGAIN.min(self.period) } else { self.period };
+                let woken = tokio::time::timeout_at(ended + pause.max(rest), self.keeping.woken.recv());
+                let Ok(Some(woken)) = woken.await else { break };
                 self.look_after(&woken).await;
             }
         }
