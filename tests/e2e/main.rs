@@ -18,6 +18,7 @@ mod disable;
 mod dry_run;
 mod hindered;
 mod journal;
+mod keep;
 mod named;
 mod odd_input;
 mod path;
