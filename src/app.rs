@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,11 +17,14 @@ use tokio::sync::watch;
 
 use crate::api::action_record::Cluster;
 use crate::api::{ActionRecord, Approval, Runbook, RunbookRun};
+use crate::control::keep::{Keeping, Wakes};
 use crate::control::{self, Context, Recall};
 use crate::guard::shipped::Values;
 use crate::metrics::Metrics;
 use crate::perform::{Guarding, Performer};
 use crate::plan::{Floor, Operator};
+use crate::record::archive::Archive;
+use crate::record::retention::KeepFor;
 use crate::{http, perform};
 
 /// How the operator is run.
@@ -64,6 +68,13 @@ pub struct OperatorArgs {
     /// What is asked of gates at least, as JSON: the chart's value `floors`.
     #[arg(long, env = "FIRSTAID_FLOORS", default_value = "[]", value_parser = floors)]
     floors: Floors,
+    /// Write the evidence of each run that has ended to a file below this directory. It must be there. Default: no archive.
+    #[arg(long, env = "FIRSTAID_ARCHIVE", value_name = "DIR")]
+    archive: Option<PathBuf>,
+    /// Remove evidence from the cluster so long after its run has ended, like 90d or 36h, once the archive is seen to hold
+    /// it. Needs an archive. Default: it stays for ever.
+    #[arg(long, env = "FIRSTAID_KEEP_FOR", value_name = "TIME")]
+    keep_for: Option<KeepFor>,
     /// Where /livez, /readyz and /metrics are served.
     #[arg(long, env = "FIRSTAID_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
@@ -94,14 +105,28 @@ impl OperatorArgs {
             ballot_credential: self.ballot_credential,
         }
     }
+
+    /// Where evidence is kept, and who wakes whoever keeps it. Nothing is removed that is not kept elsewhere.
+    fn keeping(&self) -> anyhow::Result<Option<(Keeping, Wakes)>> {
+        let Some(directory) = &self.archive else {
+            anyhow::ensure!(self.keep_for.is_none(), NO_ARCHIVE);
+            return Ok(None);
+        };
+        Ok(Some(Keeping::new(Archive::at(directory.clone()), self.keep_for)))
+    }
 }
+
+const NO_ARCHIVE: &str = "--keep-for removes evidence that the archive holds, and there is no archive: name a directory with \
+                          --archive, or leave --keep-for out, and evidence stays for ever";
 
 /// Runs the operator until a signal, or until its lease is lost.
 ///
 /// # Errors
-/// Where it cannot start, with what was being done, or where the lease was lost.
+/// Where it cannot start, with what was being done; where it is to remove evidence and there is no archive; or where the
+/// lease was lost.
 pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?args.namespaces, "first aid starts");
+    let (keeping, wakes) = args.keeping()?.unzip();
     let config = Config::infer().await.context("finding the API server: no kubeconfig and not in a cluster")?;
     let watching = Client::try_from(config.clone()).context("making a client")?;
     let metrics = Metrics::default();
@@ -110,7 +135,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     let server = tokio::spawn(http::serve(args.listen, is_ready, metrics.clone(), stop.clone()));
 
     let context = tokio::select! {
-        context = prepare(&args, &watching, config, metrics.clone()) => Arc::new(context?),
+        context = prepare(&args, &watching, config, metrics.clone(), wakes.unwrap_or_default()) => Arc::new(context?),
         () = stop.clone() => return Ok(()),
     };
     // Before it leads, for it is ready with its first proof, and a rolling update waits for the new replica to be ready,
@@ -123,10 +148,16 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         () = stop.clone() => return Ok(()),
     };
     tracing::info!("first aid works");
-    let drivers = futures::future::join3(
+    let keep = async {
+        if let Some(keeping) = keeping {
+            control::keep::drive(watching.clone(), &args.namespaces, Arc::clone(&context), keeping, stop.clone()).await;
+        }
+    };
+    let drivers = futures::future::join4(
         control::run::drive(watching.clone(), &args.namespaces, Arc::clone(&context), stop.clone()),
         control::runbook::drive(watching.clone(), &args.namespaces, Arc::clone(&context), stop.clone()),
         control::ratify::drive(watching.clone(), &args.namespaces, Arc::clone(&context), stop.clone()),
+        keep,
     );
     tokio::select! {
         _ = drivers => {}
@@ -138,7 +169,13 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
 }
 
 /// Waits for the API server and the kinds, and learns what the cluster offers.
-async fn prepare(args: &OperatorArgs, watching: &Client, config: Config, metrics: Metrics) -> anyhow::Result<Context> {
+async fn prepare(
+    args: &OperatorArgs,
+    watching: &Client,
+    config: Config,
+    metrics: Metrics,
+    wakes: Wakes,
+) -> anyhow::Result<Context> {
     loop {
         let served = tokio::try_join!(
             control::served::<Runbook>(watching, &args.namespaces),
@@ -178,7 +215,7 @@ async fn prepare(args: &OperatorArgs, watching: &Client, config: Config, metrics
         settle: Duration::from_secs(args.guard_settle_seconds),
     };
     let performer = Performer::new(config, guarding).context("making a client that does not retry")?;
-    Ok(Context { performer, recall: Recall::default(), operator, metrics })
+    Ok(Context { performer, recall: Recall::default(), operator, metrics, wakes })
 }
 
 /// Waits for the lease. What it returns resolves when the lease is lost.

@@ -30,6 +30,8 @@ pub struct Metrics {
     finished: Family<Ended, Counter>,
     acted: Family<Answered, Counter>,
     errors: Family<Failed, Counter>,
+    archived: Counter,
+    removed: Counter,
     guards: Gauge,
 }
 
@@ -54,6 +56,16 @@ impl Metrics {
         self.errors.get_or_create(&Failed { category }).inc();
     }
 
+    /// The evidence of a run was written to the archive.
+    pub fn archived(&self) {
+        self.archived.inc();
+    }
+
+    /// The evidence of a run was removed from the cluster.
+    pub fn removed(&self) {
+        self.removed.inc();
+    }
+
     /// Whether the approval policies were last proven to be in force.
     pub fn guards(&self, proven: bool) {
         self.guards.set(i64::from(proven));
@@ -68,6 +80,8 @@ impl Metrics {
         registry.register("runs_finished", "Runs that ended, by phase", self.finished.clone());
         registry.register("acts", "Acts that were sent, by what came back", self.acted.clone());
         registry.register("errors", "What could not be done, by category", self.errors.clone());
+        registry.register("files_written", "Files that were written to the archive", self.archived.clone());
+        registry.register("runs_removed", "Runs whose evidence was removed by retention", self.removed.clone());
         registry.register(
             "guards_proven",
             "1 while the approval policies are proven to be in force",

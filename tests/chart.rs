@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use firstaid::guard::shipped::{CURRENT, Values};
 use firstaid_sandbox::{Output, Sandbox, repository};
 use rstest::rstest;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn helm(arguments: &[&str]) -> Output {
     let programs = Sandbox::build_programs().unwrap();
@@ -32,7 +32,7 @@ fn template(values: &[&str]) -> Output {
 const CONSTRAINED: &str = r#"tenants=[{"namespace":"shop","impersonation":"constrained","rules":[{"apiGroups":["apps"],"resources":["deployments"],"resourceNames":["checkout"],"verbs":["get","patch"]}]}]"#;
 
 /// Everything that the chart can be told and that changes what it renders.
-const VALUES: [&[&str]; 6] = [
+const VALUES: [&[&str]; 8] = [
     &[],
     &[r#"stamping="on""#],
     &[r#"stamping="off""#, r#"ballots={"requireCredential":true}"#, r#"operator={"requireCredential":false}"#],
@@ -41,7 +41,12 @@ const VALUES: [&[&str]; 6] = [
         r#"tenants=[{"namespace":"shop","impersonation":"legacy"},{"namespace":"bank","serviceAccountName":"aid","impersonation":"legacy"}]"#,
     ],
     &[CONSTRAINED, r#"operator={"enabled":false}"#, r#"clusterName="here""#],
+    &[ARCHIVE],
+    &[ARCHIVE, KEPT_FOR_A_YEAR],
 ];
+
+const ARCHIVE: &str = r#"archive={"persistentVolumeClaim":{"claimName":"evidence"}}"#;
+const KEPT_FOR_A_YEAR: &str = r#"retention={"days":365}"#;
 
 /// The objects of each rendering.
 static RENDERINGS: LazyLock<Vec<Vec<Value>>> = LazyLock::new(|| VALUES.iter().map(|values| objects(values)).collect());
@@ -155,10 +160,66 @@ fn the_operator_may_touch_no_secret_and_no_workload() {
         let brake_only =
             !has(rule, "/resources", "configmaps") || items(rule, "/resourceNames") == [Value::from("firstaid-brake")];
         assert!(brake_only, "{}: {rule}", name(role));
-        for verb in ["delete", "deletecollection"] {
-            assert!(!has(rule, "/verbs", verb), "{}: it never deletes: {rule}", name(role));
-        }
+        assert!(!has(rule, "/verbs", "deletecollection"), "{}: {rule}", name(role));
+        assert!(!has(rule, "/verbs", "delete") || is_retention(rule), "{}: it deletes: {rule}", name(role));
     }
+}
+
+/// The one rule by which the operator may delete: evidence, and nothing else by the same rule.
+fn is_retention(rule: &Value) -> bool {
+    has(rule, "/apiGroups", "firstaid.dev")
+        && items(rule, "/apiGroups").len() == 1
+        && items(rule, "/resources") == ["approvals", "actionrecords", "runbookruns"]
+        && items(rule, "/verbs") == ["delete"]
+}
+
+#[test]
+fn no_evidence_may_be_deleted_unless_retention_is_on() {
+    let is_evidence =
+        |rule: &Value| ["approvals", "actionrecords", "runbookruns"].iter().any(|kind| has(rule, "/resources", kind));
+    for (values, objects) in VALUES.iter().zip(RENDERINGS.iter()) {
+        let deletes = rules(objects).into_iter().filter(|(_, rule)| has(rule, "/verbs", "delete") && is_evidence(rule));
+        let roles: Vec<String> = deletes.map(|(role, _)| name(role)).collect();
+        let expected: &[&str] =
+            if values.contains(&KEPT_FOR_A_YEAR) { &["ClusterRole/firstaid-operator"] } else { &[] };
+        assert_eq!(roles, expected, "{values:?}");
+    }
+}
+
+#[test]
+fn the_archive_is_the_volume_that_was_given() {
+    for (values, objects) in VALUES.iter().zip(RENDERINGS.iter()) {
+        let Some(deployment) = objects.iter().find(|object| text(object, "/kind") == "Deployment") else { continue };
+        let pod = deployment.pointer("/spec/template/spec").unwrap();
+        let container = pod.pointer("/containers/0").unwrap();
+        let env = |name: &str| {
+            let variable = items(container, "/env").iter().find(|variable| text(variable, "/name") == name);
+            variable.map(|variable| text(variable, "/value").to_owned())
+        };
+        if !values.contains(&ARCHIVE) {
+            assert_eq!((pod.get("volumes"), container.get("volumeMounts")), (None, None), "{values:?}");
+            assert_eq!((env("FIRSTAID_ARCHIVE"), env("FIRSTAID_KEEP_FOR")), (None, None), "{values:?}");
+            continue;
+        }
+        let volume = json!([{"name": "archive", "persistentVolumeClaim": {"claimName": "evidence"}}]);
+        assert_eq!(pod.get("volumes"), Some(&volume));
+        let mount = json!([{"name": "archive", "mountPath": "/archive"}]);
+        assert_eq!(container.get("volumeMounts"), Some(&mount));
+        assert_eq!(pod.pointer("/securityContext/fsGroup"), pod.pointer("/securityContext/runAsGroup"));
+        assert_eq!(env("FIRSTAID_ARCHIVE").as_deref(), Some("/archive"));
+        let kept = values.contains(&KEPT_FOR_A_YEAR).then(|| "365d".to_owned());
+        assert_eq!(env("FIRSTAID_KEEP_FOR"), kept);
+    }
+}
+
+#[rstest]
+#[case::without_an_archive(&[KEPT_FOR_A_YEAR], "there is no archive")]
+#[case::on_a_volume_of_the_pod(&[r#"archive={"emptyDir":{}}"#, KEPT_FOR_A_YEAR], "an archive on emptyDir goes with its pod")]
+#[case::also_where_the_operator_is_elsewhere(&[KEPT_FOR_A_YEAR, r#"operator={"enabled":false}"#], "there is no archive")]
+fn what_nothing_keeps_is_not_removed(#[case] values: &[&str], #[case] sentence: &str) {
+    let output = template(values);
+    assert!(!output.success(), "{values:?} was taken");
+    assert!(output.stderr.contains(sentence), "{values:?}: {}", output.stderr);
 }
 
 #[test]
@@ -316,6 +377,10 @@ fn the_operator_runs_with_as_little_as_it_needs() {
     r#"tenants=[{"namespacesWithLabel":"tenant","impersonation":"legacy"}]"#,
     "namespacesWithLabel"
 )]
+#[case::retention_of_no_time(r#"retention={"days":0}"#, "days")]
+#[case::retention_in_words(r#"retention={"days":"90d"}"#, "days")]
+#[case::archive_that_is_no_volume(r#"archive="/archive""#, "archive")]
+#[case::archive_on_two_volumes(r#"archive={"emptyDir":{},"hostPath":{"path":"/a"}}"#, "archive")]
 #[case::constrained_to_nothing(r#"tenants=[{"namespace":"shop","impersonation":"constrained"}]"#, "rules")]
 #[case::constrained_to_everything(
     r#"tenants=[{"namespace":"shop","impersonation":"constrained","rules":[{"apiGroups":["*"],"resources":["deployments"],"verbs":["get"]}]}]"#,

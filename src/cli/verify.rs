@@ -7,12 +7,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use kube::api::{ApiResource, DynamicObject, ListParams};
-use kube::{Api, Client, Config, Resource};
+use kube::api::ListParams;
+use kube::{Client, Config, Resource};
 use serde_json::{Value, json};
 
 use crate::api::line::one_line;
 use crate::api::{ActionRecord, Approval, RUN_LABEL, RunbookRun};
+use crate::perform::list_stored;
 use crate::verify::{Evidence, RunReport, judge};
 
 /// What is verified.
@@ -122,34 +123,12 @@ async fn live(namespace: Option<&str>) -> anyhow::Result<(Evidence, String)> {
     Ok((evidence, namespace))
 }
 
-/// Objects at once; a namespace that is years old has thousands of ballots.
-const PAGE: u32 = 500;
-
-/// All objects of a kind, as they are stored: a field that this version does not know is under the hash all the same.
+/// All objects of a kind, as they are stored.
 async fn list<K: Resource<DynamicType = ()>>(client: &Client, namespace: &str) -> anyhow::Result<Vec<Value>> {
-    let resource = ApiResource::erase::<K>(&());
-    let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource);
-    let mut params = ListParams::default().limit(PAGE);
-    let mut objects = Vec::new();
-    loop {
-        let page = api.list(&params).await.with_context(|| {
-            let plural = format!("{}.{}", resource.plural, resource.group);
-            format!("listing {plural} in {namespace}; may you? see: kubectl auth can-i list {plural} -n {namespace}")
-        })?;
-        for object in page.items {
-            let mut object = serde_json::to_value(object).context("reading an object")?;
-            // In a list the items need not say what they are.
-            if let Some(fields) = object.as_object_mut() {
-                fields.insert("apiVersion".to_owned(), json!(resource.api_version));
-                fields.insert("kind".to_owned(), json!(resource.kind));
-            }
-            objects.push(object);
-        }
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(objects),
-        }
-    }
+    list_stored::<K>(client, namespace, ListParams::default()).await.with_context(|| {
+        let plural = format!("{}.{}", K::plural(&()), K::group(&()));
+        format!("listing {plural} in {namespace}; may you? see: kubectl auth can-i list {plural} -n {namespace}")
+    })
 }
 
 /// A run in one line, and a line for each finding.

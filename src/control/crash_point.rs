@@ -1,4 +1,5 @@
-//! Points at which a test lets the operator die, in debug builds only: before and after carrying out each decision.
+//! Points at which a test lets the operator die, in debug builds only: before and after carrying out each decision, and
+//! each removal of evidence.
 //!
 //! The variable `FIRSTAID_CRASH_AT` names one of them: `before-act:1` dies before the first act, `after-write:2` when the
 //! second write of the journal is known to be stored. The process dies as by `SIGKILL`: nothing is unwound, nothing is

@@ -1,6 +1,7 @@
 //! The drivers: they join the planner, which decides, to `perform` and `record`, which do.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+pub mod keep;
 pub mod ratify;
 pub mod run;
 pub mod runbook;
@@ -31,6 +32,8 @@ pub struct Context {
     pub operator: Operator,
     /// What is counted.
     pub metrics: Metrics,
+    /// Whoever writes the archive hears here of runs that have ended.
+    pub wakes: keep::Wakes,
 }
 
 /// Why a pass ended early. It is tried again.

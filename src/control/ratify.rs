@@ -8,6 +8,7 @@ use futures::stream::{StreamExt, select_all};
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::{Client, ResourceExt};
 
+use super::recall::RunName;
 use super::{Context, PassError, apis, note, tell, watch};
 use crate::api::approval::BallotState;
 use crate::api::{APPROVE_ANNOTATION, Approval, DENY_ANNOTATION, LIVE_LABEL, LIVE_RATIFIES};
@@ -87,5 +88,6 @@ async fn reconcile(ballot: Arc<Approval>, context: Arc<Context>) -> Result<Actio
     }
     let retirement = Retirement { ballot: name, state };
     context.performer.retire(&namespace, &retirement).await.map_err(failed("closing a ballot of ratification"))?;
+    context.wakes.wake(&RunName::of(&run));
     Ok(Action::await_change())
 }

@@ -44,6 +44,7 @@ pub async fn drive(
             let Some(run) = run else {
                 // Ended or deleted: nothing is left to do.
                 context.recall.forget(&name);
+                context.wakes.wake(&name);
                 return None;
             };
             let next = reconcile(&run, &name, &context).await.unwrap_or_else(|error| {

@@ -7,6 +7,7 @@
 mod act;
 mod ballots;
 mod events;
+mod evidence;
 mod guard;
 mod identity;
 mod journal;
@@ -20,6 +21,7 @@ use jiff::Timestamp;
 use kube::{Client, Config};
 
 pub use act::reply_of;
+pub use evidence::{list_ended, list_stored, read_evidence};
 pub use guard::{Guard, Guarding};
 pub use journal::{Journalled, read_journal};
 

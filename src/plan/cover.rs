@@ -24,7 +24,7 @@ fn common<'a>(steps: impl Iterator<Item = &'a Step>) -> Option<Cover> {
         let (one, other) = (one?, other?);
         let until = if one.until.0 <= other.until.0 { one.until.clone() } else { other.until.clone() };
         let other = Cover { until: one.until.clone(), ..other };
-        (one == other).then(|| Cover { until, ..one })
+        (one == other).then_some(Cover { until, ..one })
     };
     steps.map(of).reduce(both).flatten()
 }

@@ -1,5 +1,17 @@
-//! Records: created once, complete. A repeat finds the first one and compares.
+//! Records: created once, complete. A repeat finds the first one and compares. And what becomes of evidence afterwards:
+//!
+//! ```text
+//! export      the file of a run as text, and how it differs from what the cluster has; pure
+//! retention   what is to be written, kept, refused or removed; pure
+//! archive     the files, on a disk
+//! remove      the removal of one object
+//! ```
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
+
+pub mod archive;
+pub mod export;
+pub mod remove;
+pub mod retention;
 
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};

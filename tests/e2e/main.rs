@@ -19,6 +19,7 @@ mod dry_run;
 mod hindered;
 mod journal;
 mod judged;
+mod keep;
 mod named;
 mod odd_input;
 mod path;

@@ -38,6 +38,21 @@ The tenants, one for each namespace, as JSON: those that are given by a label ar
 {{- toJson $tenants -}}
 {{- end -}}
 
+{{/* "true" if evidence is removed after its time: only where something else keeps it, and longer than a pod lives. */}}
+{{- define "firstaid.removes" -}}
+{{- if (.Values.retention).days -}}
+{{- if not .Values.archive -}}
+{{- fail "retention.days removes what the archive holds, and there is no archive: name a volume (archive), or leave retention.days out, and evidence stays for ever" -}}
+{{- end -}}
+{{- range $volume := list "emptyDir" "ephemeral" -}}
+{{- if hasKey $.Values.archive $volume -}}
+{{- fail (printf "retention.days removes what the archive holds, and an archive on %s goes with its pod: name a volume that stays" $volume) -}}
+{{- end -}}
+{{- end -}}
+true
+{{- end -}}
+{{- end -}}
+
 {{/* The operator as the subject of a binding. */}}
 {{- define "firstaid.subject" -}}
 kind: ServiceAccount
