@@ -1,6 +1,7 @@
 //! Each test ends before the judge (`tests/judge`): by the audit log and the objects of its namespace alone, whatever it was
 //! about, did First Aid keep its promises to every run?
 
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,7 +52,8 @@ impl Town {
     pub fn case(&self) -> Result<Case> {
         // First the log: of what the log tells, the objects must be there.
         let entries = self.log.evidence()?;
-        Ok(Case { entries, runs: self.list("rbr")?, ballots: self.list("apv")?, records: self.list("arec")? })
+        let archive = self.archive.as_deref().map(archived).transpose()?.unwrap_or_default();
+        Ok(Case { entries, runs: self.list("rbr")?, ballots: self.list("apv")?, records: self.list("arec")?, archive })
     }
 
     /// Judges all runs of this namespace. The operator must be gone.
@@ -82,6 +84,20 @@ impl Town {
             verdict.breaches.iter().map(|breach| format!("namespace {}: {breach}", self.namespace)).collect();
         assert_eq!(breaches, Vec::<String>::new(), "the audit log is {}", self.sandbox.audit_log().display());
     }
+}
+
+/// All objects of the runs whose files are in this folder.
+fn archived(folder: &Path) -> Result<Vec<Value>> {
+    let mut objects = Vec::new();
+    for file in std::fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+        let path = file?.path();
+        if path.extension().is_some_and(|extension| extension == "jsonl") {
+            for line in std::fs::read_to_string(&path)?.lines() {
+                objects.push(serde_json::from_str(line).with_context(|| format!("a line of {}", path.display()))?);
+            }
+        }
+    }
+    Ok(objects)
 }
 
 const RUNBOOK: &str = "

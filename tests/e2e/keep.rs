@@ -189,6 +189,7 @@ fn evidence_leaves_the_cluster_when_the_archive_holds_it() -> Result<()> {
     let folder = Folder::new("retention")?;
     let values = [("archive.persistentVolumeClaim.claimName", "evidence"), ("retention.days", "1")];
     let mut town = Town::open_alone_with(Leg::Stamping, "keep", &values, &[&folder.argument()])?;
+    town.archive = Some(folder.0.join(&town.namespace));
     town.runbook(&(runbook("again", &[RESTART]) + &runbook("more", &[SCALE]) + &lonely()))?;
     for run in ["first", "half", "spoilt"] {
         done(&town, "again", run)?;

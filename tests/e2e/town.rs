@@ -1,5 +1,6 @@
 //! A namespace with a shop, people and an operator of its own, and what tests do in it.
 
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -50,6 +51,8 @@ pub struct Town {
     pub log: Audit,
     /// What its test forges by its own hand.
     pub forged: Forged,
+    /// Where the archive has the files of this namespace, if evidence leaves the cluster.
+    pub archive: Option<PathBuf>,
     reader: Reader,
     /// Whether it is on an API server that others use too.
     shared: bool,
@@ -107,7 +110,17 @@ impl Town {
         let log = Audit::of(sandbox, &namespace)?;
         sandbox.join_namespace(&namespace)?;
         let reader = Reader::new(&sandbox.kubeconfig("root"))?;
-        Ok(Self { leg, sandbox, namespace, operator: None, log, forged: Forged::default(), reader, shared })
+        Ok(Self {
+            leg,
+            sandbox,
+            namespace,
+            operator: None,
+            log,
+            forged: Forged::default(),
+            archive: None,
+            reader,
+            shared,
+        })
     }
 
     /// Starts the operator, or starts it again after a kill.

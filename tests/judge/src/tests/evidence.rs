@@ -219,3 +219,49 @@ fn j8_a_namespace_that_was_deleted() {
     let verdict = crate::judge(&kept).to_string();
     assert!(verdict.contains("actionrecords room-1-uid-o-scale-out-1 was made and is gone"), "{verdict}");
 }
+
+/// A sound case after which somebody takes everything of the run away, that an archive holds.
+fn retained(user: &str) -> Case {
+    let mut case = sound();
+    let of = |kind: &'static str, objects: Vec<Value>| objects.into_iter().map(move |object| (kind, object));
+    let ballots = of("approvals", std::mem::take(&mut case.ballots));
+    let records = of("actionrecords", std::mem::take(&mut case.records));
+    let runs = of("runbookruns", std::mem::take(&mut case.runs));
+    for (resource, object) in ballots.chain(records).chain(runs).collect::<Vec<_>>() {
+        let mut gone = deleted(user, "delete", resource, &json!({"details": {"uid": object["metadata"]["uid"]}}));
+        let mut entry = gone.entries.pop().unwrap();
+        entry["auditID"] = json!(format!("{resource} goes"));
+        entry["objectRef"]["name"] = object["metadata"]["name"].clone();
+        case.entries.push(entry);
+        case.archive.push(object);
+    }
+    case
+}
+
+#[test]
+fn j8_what_an_archive_holds_may_go() {
+    let verdict = stands(&retained(OPERATOR));
+    assert_eq!((verdict.runs, verdict.effects, verdict.records, verdict.approvals), (1, 1, 1, 1));
+    breaks(&retained("root"), &[Rule::Evidence], "root took it away: delete runbookruns/room-1");
+    // In the archive it is judged like anything else.
+    let mut spoilt = retained(OPERATOR);
+    spoilt.archive[1]["spec"]["summary"] = json!("all was well");
+    breaks(&spoilt, &[Rule::Chain, Rule::Evidence], "was changed: its content gives");
+}
+
+#[test]
+fn j8_what_an_archive_does_not_hold_may_not_go() {
+    let rules = [[Rule::Approval, Rule::Evidence].as_slice(), &[Rule::Record, Rule::Chain, Rule::Evidence]];
+    for (place, rules) in rules.into_iter().enumerate() {
+        let mut case = retained(OPERATOR);
+        case.archive.remove(place);
+        breaks(&case, rules, "");
+    }
+    let mut going_on = retained(OPERATOR);
+    for object in going_on.entries.iter_mut().map(|entry| &mut entry["responseObject"]).chain(&mut going_on.archive) {
+        if let Some(finished) = object.pointer_mut("/status/finished") {
+            *finished = json!(false);
+        }
+    }
+    breaks(&going_on, &[Rule::Evidence], "firstaid took it away: delete approvals/room-1-1");
+}
