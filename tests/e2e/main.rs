@@ -32,6 +32,7 @@ mod runs;
 mod scale;
 mod secrets;
 mod stop;
+mod sweep;
 mod town;
 mod undo;
 mod verify;
