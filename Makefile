@@ -7,7 +7,7 @@ DEMO ?=
 SANDBOX ?=
 BENCH ?=
 
-.PHONY: help demo sandbox test attacks fuzz bench crds fmt lint
+.PHONY: help demo sandbox test attacks fuzz sweep bench crds fmt lint
 
 help: ## this list
 	@echo "First Aid. A first build takes some minutes; it says how far it is."
@@ -39,6 +39,9 @@ fuzz: ## objects from an attacker against the planner, without end in sight (CAS
 	@cargo test --lib --no-run
 	@export FIRSTAID_FUZZ_CASES=$(or $(CASES),100000) FIRSTAID_FUZZ_SEED=$(or $(SEED),$$RANDOM); \
 		echo "fuzz: seed $$FIRSTAID_FUZZ_SEED, $$FIRSTAID_FUZZ_CASES cases"; cargo test --lib fuzz -- --nocapture
+
+sweep: ## every fault at every request of every kind of run, then the judge (hours); writes target/sweep.json
+	@cargo test --test e2e -- --ignored --nocapture sweep::all_of_the_sweep
 
 bench: ## approval to effect, against hand-written floors; memory; writes (some minutes)
 	@$(beside) cargo build --release --package firstaid --package firstaid-bench

@@ -33,6 +33,7 @@ mod runs;
 mod scale;
 mod secrets;
 mod stop;
+mod sweep;
 mod town;
 mod undo;
 mod verify;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
-use kube::api::{GetParams, ListParams};
+use kube::api::{GetParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::Request;
 use kube::{Client, Config};
@@ -70,6 +70,33 @@ impl Reader {
         let request = path.list(&ListParams::default())?;
         let list = runtime().block_on(self.0.request::<Value>(request)).with_context(|| format!("listing {kind}"))?;
         Ok(list.get("items").and_then(Value::as_array).cloned().unwrap_or_default())
+    }
+}
+
+/// Writes as one person, where a kubectl for each write would be too slow.
+pub struct Writer(Client);
+
+impl Writer {
+    /// Signs in.
+    pub fn new(kubeconfig: &Path) -> Result<Self> {
+        runtime().block_on(client(kubeconfig)).map(Self)
+    }
+
+    /// Creates an object.
+    pub fn create(&self, namespace: &str, kind: &str, object: &Value) -> Result<()> {
+        let path = path(namespace, kind).with_context(|| format!("say where {kind} is served"))?;
+        self.send(path.create(&PostParams::default(), object.to_string().into_bytes())?)
+    }
+
+    /// Changes an object, by a merge patch.
+    pub fn patch(&self, namespace: &str, kind: &str, name: &str, patch: &Value) -> Result<()> {
+        let path = path(namespace, kind).with_context(|| format!("say where {kind} is served"))?;
+        self.send(path.patch(name, &PatchParams::default(), &Patch::Merge(patch))?)
+    }
+
+    fn send(&self, request: http::Request<Vec<u8>>) -> Result<()> {
+        runtime().block_on(self.0.request::<Value>(request))?;
+        Ok(())
     }
 }
 
