@@ -24,12 +24,31 @@ struct Failed {
     category: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Told {
+    result: &'static str,
+}
+
+/// What became of a notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notified {
+    /// The receiver took it.
+    Sent,
+    /// The receiver did not take it, however often it was tried.
+    Failed,
+    /// There is no address that may be used: the file cannot be read, holds no URL, or a URL that is refused.
+    Unusable,
+    /// Too many were waiting; this was the oldest.
+    Dropped,
+}
+
 /// The operator's metrics. Cloning shares them.
 #[derive(Clone, Default)]
 pub struct Metrics {
     finished: Family<Ended, Counter>,
     acted: Family<Answered, Counter>,
     errors: Family<Failed, Counter>,
+    notified: Family<Told, Counter>,
     guards: Gauge,
 }
 
@@ -54,6 +73,17 @@ impl Metrics {
         self.errors.get_or_create(&Failed { category }).inc();
     }
 
+    /// What became of a notification.
+    pub fn notified(&self, result: Notified) {
+        let result = match result {
+            Notified::Sent => "sent",
+            Notified::Failed => "failed",
+            Notified::Unusable => "unusable",
+            Notified::Dropped => "dropped",
+        };
+        self.notified.get_or_create(&Told { result }).inc();
+    }
+
     /// Whether the approval policies were last proven to be in force.
     pub fn guards(&self, proven: bool) {
         self.guards.set(i64::from(proven));
@@ -68,6 +98,7 @@ impl Metrics {
         registry.register("runs_finished", "Runs that ended, by phase", self.finished.clone());
         registry.register("acts", "Acts that were sent, by what came back", self.acted.clone());
         registry.register("errors", "What could not be done, by category", self.errors.clone());
+        registry.register("notifications", "Notifications, by what became of them", self.notified.clone());
         registry.register(
             "guards_proven",
             "1 while the approval policies are proven to be in force",
@@ -91,6 +122,7 @@ mod tests {
         metrics.finished(Phase::Succeeded);
         metrics.acted(&Reply::Landed);
         metrics.error("call");
+        metrics.notified(Notified::Sent);
         metrics.guards(true);
         let text = metrics.encode().unwrap();
         let row = |line: &str| match line.split_once('{') {
@@ -114,11 +146,18 @@ mod tests {
         metrics.finished(Phase::Denied);
         metrics.acted(&Reply::Landed);
         metrics.error("refused");
+        for result in [Notified::Sent, Notified::Failed, Notified::Unusable, Notified::Dropped] {
+            metrics.notified(result);
+        }
         let text = metrics.encode().unwrap();
         for line in [
             "firstaid_runs_finished_total{phase=\"Denied\"} 1",
             "firstaid_acts_total{reply=\"landed\"} 1",
             "firstaid_errors_total{category=\"refused\"} 1",
+            "firstaid_notifications_total{result=\"sent\"} 1",
+            "firstaid_notifications_total{result=\"failed\"} 1",
+            "firstaid_notifications_total{result=\"unusable\"} 1",
+            "firstaid_notifications_total{result=\"dropped\"} 1",
             "firstaid_guards_proven 0",
         ] {
             assert!(text.lines().any(|seen| seen == line), "{line} is not in:\n{text}");

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::recall::RunName;
 use super::{Context, PassError, crash_point, note, tell, turns, wake};
 use crate::action::{Answer, Query, Seen};
-use crate::api::{Approval, RunbookRun};
+use crate::api::{Approval, RunbookRun, RunbookRunStatus};
 use crate::perform::{self, CallError, Journalled, read_journal};
 use crate::plan::{self, Decision, Memory, World};
 use crate::record::{self, RecordError};
@@ -89,6 +89,18 @@ async fn reconcile(run: &RunbookRun, name: &RunName, context: &Context) -> Resul
     Err(PassError::Endless(MOST_TURNS, last.to_owned()))
 }
 
+/// Counts and tells what a write of the journal has brought.
+fn say_news(before: Option<&RunbookRunStatus>, run: &RunbookRun, context: &Context) {
+    let Some(after) = &run.status else { return };
+    for news in tell::news(before, after) {
+        context.performer.tell(run, news.warning, news.reason, &news.note);
+    }
+    context.notify(before, run, "");
+    if after.finished {
+        context.metrics.finished(after.phase);
+    }
+}
+
 struct Pass<'a> {
     context: &'a Context,
     name: &'a RunName,
@@ -146,13 +158,8 @@ impl<'a> Pass<'a> {
                     Ok(Journalled::Stored(stored)) => {
                         if let Some(after) = &stored.status {
                             self.world.memory.wrote(before.as_ref(), after);
-                            for news in tell::news(before.as_ref(), after) {
-                                performer.tell(&stored, news.warning, news.reason, &news.note);
-                            }
-                            if after.finished {
-                                self.context.metrics.finished(after.phase);
-                            }
                         }
+                        say_news(before.as_ref(), &stored, self.context);
                         self.run = *stored;
                     }
                     // The watch lags behind, or somebody else wrote: the pass goes on from the run as it is now.

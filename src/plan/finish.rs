@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
+use super::intent::planned_of;
 use super::journal;
 use super::pass::{Flow, Pass};
 use super::{Decision, Query, Retirement, ballot};
@@ -36,10 +37,10 @@ impl Pass<'_> {
         if !retirements.is_empty() {
             return Err(Decision::Retire(retirements));
         }
-        let in_place: Vec<&Outcome> = in_place(&self.draft);
+        let in_place = in_place(&self.draft);
         let by_hand: Vec<String> = in_place
             .iter()
-            .filter_map(|o| o.undo.as_ref())
+            .filter_map(|(_, o)| o.undo.as_ref())
             .map(|undo| undo.by_hand.clone())
             .filter(|c| !c.is_empty())
             .collect();
@@ -64,8 +65,18 @@ impl Pass<'_> {
     }
 }
 
-/// What this run changed and has not undone itself.
-pub(super) fn in_place(status: &RunbookRunStatus) -> Vec<&Outcome> {
+/// What this run changed and has not undone itself, each in a line: `scale Deployment/checkout 4 -> 10`.
+pub fn still_in_place(status: &RunbookRunStatus) -> Vec<String> {
+    let line = |(key, outcome): (&str, &Outcome)| {
+        let (step, attempt) = key.rsplit_once('.').unwrap_or((key, ""));
+        let planned = attempt.parse().ok().and_then(|attempt| planned_of(status, step, attempt, &outcome.plan));
+        planned.map_or_else(|| step.to_owned(), |planned| planned.summary.clone())
+    };
+    in_place(status).into_iter().map(line).collect()
+}
+
+/// What this run changed and has not undone itself, with the keys of the journal.
+pub(super) fn in_place(status: &RunbookRunStatus) -> Vec<(&str, &Outcome)> {
     journal::settled(status)
         .into_iter()
         .filter(|(key, outcome, _)| {
@@ -76,7 +87,7 @@ pub(super) fn in_place(status: &RunbookRunStatus) -> Vec<&Outcome> {
             };
             journal::undone(step).is_none() && outcome.changed && outcome.undo.is_some() && !undone
         })
-        .map(|(_, outcome, _)| outcome)
+        .map(|(key, outcome, _)| (key, outcome))
         .collect()
 }
 

@@ -39,6 +39,7 @@ pub(crate) mod tests;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use finish::still_in_place;
 pub use floor::Floor;
 pub use freeze::{Frozen, Unfit};
 pub use memory::{Memory, Reply, Sent};
