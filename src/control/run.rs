@@ -43,6 +43,7 @@ pub async fn drive(
         async move {
             let Some(run) = run else {
                 // Ended or deleted: nothing is left to do.
+                say_news_of_the_end(&name, &context).await;
                 context.recall.forget(&name);
                 return None;
             };
@@ -92,12 +93,29 @@ async fn reconcile(run: &RunbookRun, name: &RunName, context: &Context) -> Resul
 /// Counts and tells what a write of the journal has brought.
 fn say_news(before: Option<&RunbookRunStatus>, run: &RunbookRun, context: &Context) {
     let Some(after) = &run.status else { return };
+    let uid = run.metadata.uid.as_deref().unwrap_or_default();
+    let doubted = context.recall.undoubt(&RunName::of(run), uid);
+    let before = doubted.as_ref().map_or(before, |doubted| doubted.status.as_ref());
     for news in tell::news(before, after) {
         context.performer.tell(run, news.warning, news.reason, &news.note);
     }
     context.notify(before, run, "");
-    if after.finished {
+    if after.finished && !before.is_some_and(|before| before.finished) {
         context.metrics.finished(after.phase);
+    }
+}
+
+/// The write that ended a run may have been one without an answer: then nobody was told yet.
+async fn say_news_of_the_end(name: &RunName, context: &Context) {
+    let Some(before) = context.recall.undoubt_ended(name) else { return };
+    match read_journal(context.performer.client(), &before).await {
+        Ok(Some((run, _))) if run.metadata.uid == before.metadata.uid => {
+            say_news(before.status.as_ref(), &run, context);
+        }
+        Ok(_) => {}
+        Err(error) => {
+            tracing::warn!(run = %name.name, namespace = %name.namespace, %error, "how a run ended was told to nobody")
+        }
     }
 }
 
@@ -167,7 +185,12 @@ impl<'a> Pass<'a> {
                         self.world.seen.clear();
                         return self.look(vec![Query::Journal]).await;
                     }
-                    Err(error) => return Err(PassError::Call { doing: "writing the journal", error }),
+                    Err(error) => {
+                        if !error.is_refusal() {
+                            self.context.recall.doubt(self.name, &self.run);
+                        }
+                        return Err(PassError::Call { doing: "writing the journal", error });
+                    }
                 }
             }
             Decision::Say(what) => {
@@ -273,6 +296,9 @@ impl<'a> Pass<'a> {
             Some(Ok(Some((run, ballots)))) => {
                 self.world.memory.observed(&run, &ballots);
                 self.remember();
+                if let Some(before) = self.context.recall.undoubt(self.name, &self.uid) {
+                    say_news(before.status.as_ref(), &run, self.context);
+                }
                 (self.run, self.ballots) = (run, ballots);
             }
             Some(Ok(None)) => return Ok(Some(Next::Change)),

@@ -19,6 +19,7 @@ mod dry_run;
 mod hindered;
 mod journal;
 mod named;
+mod notify;
 mod odd_input;
 mod path;
 mod policies;
