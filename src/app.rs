@@ -241,7 +241,7 @@ async fn keep_proving(
             let guard = context.performer.guard();
             let standing = guard.renew().await;
             context.metrics.guards(standing.is_ok());
-            let seen = standing.as_ref().map(|()| ()).map_err(String::as_str);
+            let seen = standing.as_ref().copied().map_err(String::as_str);
             let gap = guard.gaps().last().copied();
             let cluster = &context.operator.cluster;
             let told = news.look(seen, works.load(Ordering::Relaxed), gap, cluster, perform::now());
