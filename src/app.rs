@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -18,9 +19,10 @@ use tokio::sync::watch;
 use crate::api::action_record::Cluster;
 use crate::api::{ActionRecord, Approval, Runbook, RunbookRun};
 use crate::control::keep::{Keeping, Wakes};
-use crate::control::{self, Context, Recall};
+use crate::control::{self, Context, GuardNews, Recall};
 use crate::guard::shipped::Values;
 use crate::metrics::Metrics;
+use crate::perform::notify::{Notifier, Webhook};
 use crate::perform::{Guarding, Performer};
 use crate::plan::{Floor, Operator};
 use crate::record::archive::Archive;
@@ -75,6 +77,15 @@ pub struct OperatorArgs {
     /// it. Needs an archive. Default: it stays for ever.
     #[arg(long, env = "FIRSTAID_KEEP_FOR", value_name = "TIME")]
     keep_for: Option<KeepFor>,
+    /// A file that holds the URL of a webhook to which people are told what they must know. Read anew for each message.
+    /// Default: nobody is told.
+    // Whoever sets the URL itself by mistake shall not find it in a log of `--help`.
+    #[arg(long, env = "FIRSTAID_NOTIFY_URL_FILE", value_name = "PATH", hide_env_values = true)]
+    notify_url_file: Option<PathBuf>,
+    /// Whether that URL may be one with http, or lead to a loopback or link-local address: for tests and for receivers in the
+    /// cluster.
+    #[arg(long, env = "FIRSTAID_NOTIFY_INSECURE")]
+    notify_insecure: bool,
     /// Where /livez, /readyz and /metrics are served.
     #[arg(long, env = "FIRSTAID_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
@@ -141,12 +152,14 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     // Before it leads, for it is ready with its first proof, and a rolling update waits for the new replica to be ready,
     // which waits for the lease of the old one.
     let period = Duration::from_secs(args.guard_seconds) / 2;
-    let _proving = tokio::spawn(keep_proving(Arc::clone(&context), ready, period, stop.clone()));
+    let works = Arc::new(AtomicBool::new(false));
+    let _proving = tokio::spawn(keep_proving(Arc::clone(&context), ready, period, Arc::clone(&works), stop.clone()));
     tracing::info!(stamps = context.operator.stamps, "first aid is prepared");
     let lost = tokio::select! {
         lost = lease(&args, watching.clone()) => lost?,
         () = stop.clone() => return Ok(()),
     };
+    works.store(true, Ordering::Relaxed);
     tracing::info!("first aid works");
     let keep = async {
         if let Some(keeping) = keeping {
@@ -164,6 +177,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
         // Whoever lost the lease must not act any more: the process ends, it does not wind down.
         () = lost => anyhow::bail!("the lease {} was lost", args.lease_name),
     }
+    context.notifier.drain(LAST_WORDS).await;
     server.abort();
     Ok(())
 }
@@ -215,7 +229,9 @@ async fn prepare(
         settle: Duration::from_secs(args.guard_settle_seconds),
     };
     let performer = Performer::new(config, guarding).context("making a client that does not retry")?;
-    Ok(Context { performer, recall: Recall::default(), operator, metrics, wakes })
+    let webhook = args.notify_url_file.as_deref().filter(|file| !file.as_os_str().is_empty());
+    let notifier = Notifier::start(webhook.map(|file| Webhook::new(file, args.notify_insecure)), metrics.clone());
+    Ok(Context { performer, recall: Recall::default(), operator, metrics, wakes, notifier })
 }
 
 /// Waits for the lease. What it returns resolves when the lease is lost.
@@ -240,6 +256,9 @@ async fn lease(args: &OperatorArgs, client: Client) -> anyhow::Result<futures::f
     .boxed())
 }
 
+/// How long an operator that ends waits for what is still to be told.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// Between two looks at guards that are not in force.
 const MISSING: Duration = Duration::from_secs(2);
 
@@ -249,12 +268,20 @@ async fn keep_proving(
     context: Arc<Context>,
     ready: watch::Sender<Result<(), String>>,
     period: Duration,
+    works: Arc<AtomicBool>,
     stop: impl Future<Output = ()>,
 ) {
     let proving = async {
+        let mut news = GuardNews::default();
         loop {
-            let standing = context.performer.guard().renew().await;
+            let guard = context.performer.guard();
+            let standing = guard.renew().await;
             context.metrics.guards(standing.is_ok());
+            let seen = standing.as_ref().copied().map_err(String::as_str);
+            let gap = guard.gaps().last().copied();
+            let cluster = &context.operator.cluster;
+            let told = news.look(seen, works.load(Ordering::Relaxed), gap, cluster, perform::now());
+            told.into_iter().for_each(|notice| context.notifier.tell(notice));
             let before = ready.send_replace(standing.clone());
             match (&before, &standing) {
                 (Err(_), Ok(())) => tracing::info!("the approval policies are proven to be in force"),

@@ -24,6 +24,24 @@ struct Failed {
     category: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Told {
+    result: &'static str,
+}
+
+/// What became of a notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notified {
+    /// The receiver took it.
+    Sent,
+    /// The receiver did not take it, however often it was tried.
+    Failed,
+    /// There is no address that may be used: the file cannot be read, holds no URL, or a URL that is refused.
+    Unusable,
+    /// Too many were waiting; this was the oldest.
+    Dropped,
+}
+
 /// The operator's metrics. Cloning shares them.
 #[derive(Clone, Default)]
 pub struct Metrics {
@@ -32,6 +50,7 @@ pub struct Metrics {
     errors: Family<Failed, Counter>,
     archived: Counter,
     removed: Counter,
+    notified: Family<Told, Counter>,
     guards: Gauge,
 }
 
@@ -66,6 +85,17 @@ impl Metrics {
         self.removed.inc();
     }
 
+    /// What became of a notification.
+    pub fn notified(&self, result: Notified) {
+        let result = match result {
+            Notified::Sent => "sent",
+            Notified::Failed => "failed",
+            Notified::Unusable => "unusable",
+            Notified::Dropped => "dropped",
+        };
+        self.notified.get_or_create(&Told { result }).inc();
+    }
+
     /// Whether the approval policies were last proven to be in force.
     pub fn guards(&self, proven: bool) {
         self.guards.set(i64::from(proven));
@@ -82,6 +112,7 @@ impl Metrics {
         registry.register("errors", "What could not be done, by category", self.errors.clone());
         registry.register("files_written", "Files that were written to the archive", self.archived.clone());
         registry.register("runs_removed", "Runs whose evidence was removed by retention", self.removed.clone());
+        registry.register("notifications", "Notifications, by what became of them", self.notified.clone());
         registry.register(
             "guards_proven",
             "1 while the approval policies are proven to be in force",
@@ -105,6 +136,7 @@ mod tests {
         metrics.finished(Phase::Succeeded);
         metrics.acted(&Reply::Landed);
         metrics.error("call");
+        metrics.notified(Notified::Sent);
         metrics.guards(true);
         let text = metrics.encode().unwrap();
         let row = |line: &str| match line.split_once('{') {
@@ -128,11 +160,18 @@ mod tests {
         metrics.finished(Phase::Denied);
         metrics.acted(&Reply::Landed);
         metrics.error("refused");
+        for result in [Notified::Sent, Notified::Failed, Notified::Unusable, Notified::Dropped] {
+            metrics.notified(result);
+        }
         let text = metrics.encode().unwrap();
         for line in [
             "firstaid_runs_finished_total{phase=\"Denied\"} 1",
             "firstaid_acts_total{reply=\"landed\"} 1",
             "firstaid_errors_total{category=\"refused\"} 1",
+            "firstaid_notifications_total{result=\"sent\"} 1",
+            "firstaid_notifications_total{result=\"failed\"} 1",
+            "firstaid_notifications_total{result=\"unusable\"} 1",
+            "firstaid_notifications_total{result=\"dropped\"} 1",
             "firstaid_guards_proven 0",
         ] {
             assert!(text.lines().any(|seen| seen == line), "{line} is not in:\n{text}");

@@ -364,7 +364,32 @@ fn the_operator_runs_with_as_little_as_it_needs() {
     assert!(pod.pointer("/containers/0/resources/limits/memory").is_some());
 }
 
+#[test]
+fn the_url_at_which_people_are_told_is_mounted_and_nowhere_else() {
+    let deployment = |objects: &[Value]| objects.iter().find(|o| text(o, "/kind") == "Deployment").cloned().unwrap();
+    let off = deployment(&RENDERINGS[0]);
+    assert!(off.pointer("/spec/template/spec/volumes").is_none() && !off.to_string().contains("NOTIFY"), "{off:#}");
+    let on = objects(&[r#"notify={"secretName":"chat","key":"slack"}"#]);
+    assert!(!on.iter().any(|object| text(object, "/kind") == "Secret"), "whoever has the URL keeps it");
+    let secrets = |(_, rule): &(&Value, &Value)| has(rule, "/resources", "secrets");
+    assert!(!rules(&on).iter().any(secrets), "the operator reads no Secret by the API");
+    let on = deployment(&on);
+    let pod = on.pointer("/spec/template/spec").unwrap();
+    let secret = pod.pointer("/volumes/0/secret").unwrap();
+    let wanted =
+        serde_json::json!({"secretName": "chat", "optional": true, "items": [{"key": "slack", "path": "url"}]});
+    assert_eq!(secret, &wanted);
+    let mount = pod.pointer("/containers/0/volumeMounts/0").unwrap();
+    assert!(mount.get("subPath").is_none(), "a file that is mounted by itself does not follow its Secret");
+    let env: BTreeMap<&str, &str> =
+        items(pod, "/containers/0/env").iter().map(|one| (text(one, "/name"), text(one, "/value"))).collect();
+    assert_eq!(env["FIRSTAID_NOTIFY_URL_FILE"], format!("{}/url", text(mount, "/mountPath")));
+    assert_eq!(env["FIRSTAID_NOTIFY_INSECURE"], "false");
+}
+
 #[rstest]
+#[case::notify_with_the_url_itself(r#"notify={"secretName":"https://hooks.example.com/x"}"#, "secretName")]
+#[case::notify_with_a_url(r#"notify={"url":"https://hooks.example.com/x"}"#, "url")]
 #[case::unknown("nonsense=1", "nonsense")]
 #[case::misspelt(r#"operator={"enable":true}"#, "enable")]
 #[case::mistyped(r#"operator={"replicas":"two"}"#, "replicas")]

@@ -18,8 +18,12 @@ use kube::{Api, Client, Resource};
 
 pub use recall::Recall;
 
+pub use tell::GuardNews;
+
+use crate::api::{RunbookRun, RunbookRunStatus};
 use crate::metrics::Metrics;
-use crate::perform::{CallError, Performer};
+use crate::perform::notify::Notifier;
+use crate::perform::{self, CallError, Performer};
 use crate::plan::Operator;
 
 /// What every driver needs.
@@ -34,6 +38,16 @@ pub struct Context {
     pub metrics: Metrics,
     /// Whoever writes the archive hears here of runs that have ended.
     pub wakes: keep::Wakes,
+    /// Who tells people.
+    pub notifier: Notifier,
+}
+
+impl Context {
+    /// Notifies people of what a write of the journal has brought. `by`: who marked the ballot that is the reason of it.
+    fn notify(&self, before: Option<&RunbookRunStatus>, run: &RunbookRun, by: &str) {
+        let change = tell::Change { before, run, by, cluster: &self.operator.cluster, now: perform::now() };
+        change.notices().into_iter().for_each(|notice| self.notifier.tell(notice));
+    }
 }
 
 /// Why a pass ended early. It is tried again.

@@ -11,7 +11,7 @@ use kube::{Client, ResourceExt};
 use super::recall::RunName;
 use super::{Context, PassError, apis, note, tell, watch};
 use crate::api::approval::BallotState;
-use crate::api::{APPROVE_ANNOTATION, Approval, DENY_ANNOTATION, LIVE_LABEL, LIVE_RATIFIES};
+use crate::api::{APPROVE_ANNOTATION, Approval, BY_ANNOTATION, DENY_ANNOTATION, LIVE_LABEL, LIVE_RATIFIES};
 use crate::perform::{self, Journalled};
 use crate::plan::{self, Ratification, Retirement};
 
@@ -79,6 +79,8 @@ async fn reconcile(ballot: Arc<Approval>, context: Arc<Context>) -> Result<Actio
         match context.performer.write_status(&run, *status).await.map_err(failed("noting a ratification"))? {
             Journalled::Stored(stored) => {
                 tracing::info!(namespace, run = run.name_any(), ballot = name, "ratification noted");
+                let by = ballot.annotations().get(BY_ANNOTATION).map(String::as_str).unwrap_or_default();
+                context.notify(run.status.as_ref(), &stored, by);
                 if let Some(news) = tell::ratification(&stored) {
                     context.performer.tell(&run, news.warning, news.reason, &news.note);
                 }

@@ -30,6 +30,8 @@ pub struct Recall {
     /// With the uid of the run: another one of the same name has nothing to remember.
     memories: Mutex<HashMap<RunName, (String, Memory)>>,
     voted: Mutex<HashMap<RunName, BTreeMap<String, Approval>>>,
+    /// Runs as they were before a write of which nobody knows whether it landed: what it brought was told to nobody.
+    untold: Mutex<HashMap<RunName, RunbookRun>>,
 }
 
 impl Recall {
@@ -66,11 +68,32 @@ impl Recall {
         lock(&self.voted).get(run).map(|ballots| ballots.values().cloned().collect()).unwrap_or_default()
     }
 
+    /// A write of this run's journal may have landed, and there was no answer.
+    pub fn doubt(&self, name: &RunName, before: &RunbookRun) {
+        lock(&self.untold).entry(name.clone()).or_insert_with(|| before.clone());
+    }
+
+    /// The run of this uid as it was before the first write that was in doubt; no longer in doubt afterwards.
+    pub fn undoubt(&self, name: &RunName, uid: &str) -> Option<RunbookRun> {
+        lock(&self.untold).remove(name).filter(|before| before.metadata.uid.as_deref() == Some(uid))
+    }
+
+    /// The same of whatever run has that name.
+    pub fn undoubt_ended(&self, name: &RunName) -> Option<RunbookRun> {
+        lock(&self.untold).remove(name)
+    }
+
+    /// The runs of which something is in doubt, also those that have ended since.
+    pub fn doubted(&self) -> Vec<RunName> {
+        lock(&self.untold).keys().cloned().collect()
+    }
+
     /// Forgets a run that has left the watch. Not earlier: until then a pass may still begin with the run as it was
     /// before its end, and would do again what it does not remember.
     pub fn forget(&self, run: &RunName) {
         lock(&self.memories).remove(run);
         lock(&self.voted).remove(run);
+        lock(&self.untold).remove(run);
     }
 
     /// Forgets every run but these.
@@ -120,6 +143,28 @@ mod tests {
         assert_eq!(recall.votes(&run()).len(), 1);
         recall.forget_all_but(&HashSet::new());
         assert_eq!(recall.votes(&run()), []);
+    }
+
+    #[test]
+    fn what_was_in_doubt_is_told_from_before_the_first_such_write() {
+        let of = |uid: &str, phase: &str| -> RunbookRun {
+            serde_json::from_value(json!({"apiVersion": "firstaid.dev/v1alpha1", "kind": "RunbookRun",
+                "metadata": {"name": "r", "namespace": "shop", "uid": uid},
+                "spec": {"runbook": "b", "reason": "why"}, "status": {"phase": phase}}))
+            .unwrap()
+        };
+        let recall = Recall::default();
+        assert_eq!(recall.undoubt(&run(), "u1"), None);
+        recall.doubt(&run(), &of("u1", "Planning"));
+        recall.doubt(&run(), &of("u1", "Waiting"));
+        assert_eq!(recall.undoubt(&run(), "u1"), Some(of("u1", "Planning")));
+        assert_eq!(recall.undoubt(&run(), "u1"), None, "it is told once");
+        recall.doubt(&run(), &of("u1", "Planning"));
+        assert_eq!(recall.undoubt(&run(), "u2"), None, "another run of that name");
+        recall.doubt(&run(), &of("u1", "Planning"));
+        recall.forget_all_but(&HashSet::new());
+        assert_eq!(recall.doubted(), [run()], "its end is still to be told");
+        assert_eq!(recall.undoubt_ended(&run()), Some(of("u1", "Planning")));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::recall::RunName;
 use super::{Context, PassError, crash_point, note, tell, turns, wake};
 use crate::action::{Answer, Query, Seen};
-use crate::api::{Approval, RunbookRun};
+use crate::api::{Approval, RunbookRun, RunbookRunStatus};
 use crate::perform::{self, CallError, Journalled, read_journal};
 use crate::plan::{self, Decision, Memory, World};
 use crate::record::{self, RecordError};
@@ -43,6 +43,7 @@ pub async fn drive(
         async move {
             let Some(run) = run else {
                 // Ended or deleted: nothing is left to do.
+                say_news_of_the_end(&name, &context).await;
                 context.recall.forget(&name);
                 context.wakes.wake(&name);
                 return None;
@@ -88,6 +89,35 @@ async fn reconcile(run: &RunbookRun, name: &RunName, context: &Context) -> Resul
     }
     let last = crash_point::name_of(&plan::next(&pass.run, &pass.ballots, &pass.world)).unwrap_or("look or wait");
     Err(PassError::Endless(MOST_TURNS, last.to_owned()))
+}
+
+/// Counts and tells what a write of the journal has brought.
+fn say_news(before: Option<&RunbookRunStatus>, run: &RunbookRun, context: &Context) {
+    let Some(after) = &run.status else { return };
+    let uid = run.metadata.uid.as_deref().unwrap_or_default();
+    let doubted = context.recall.undoubt(&RunName::of(run), uid);
+    let before = doubted.as_ref().map_or(before, |doubted| doubted.status.as_ref());
+    for news in tell::news(before, after) {
+        context.performer.tell(run, news.warning, news.reason, &news.note);
+    }
+    context.notify(before, run, "");
+    if after.finished && !before.is_some_and(|before| before.finished) {
+        context.metrics.finished(after.phase);
+    }
+}
+
+/// The write that ended a run may have been one without an answer: then nobody was told yet.
+async fn say_news_of_the_end(name: &RunName, context: &Context) {
+    let Some(before) = context.recall.undoubt_ended(name) else { return };
+    match read_journal(context.performer.client(), &before).await {
+        Ok(Some((run, _))) if run.metadata.uid == before.metadata.uid => {
+            say_news(before.status.as_ref(), &run, context);
+        }
+        Ok(_) => {}
+        Err(error) => {
+            tracing::warn!(run = %name.name, namespace = %name.namespace, %error, "how a run ended was told to nobody")
+        }
+    }
 }
 
 struct Pass<'a> {
@@ -147,13 +177,8 @@ impl<'a> Pass<'a> {
                     Ok(Journalled::Stored(stored)) => {
                         if let Some(after) = &stored.status {
                             self.world.memory.wrote(before.as_ref(), after);
-                            for news in tell::news(before.as_ref(), after) {
-                                performer.tell(&stored, news.warning, news.reason, &news.note);
-                            }
-                            if after.finished {
-                                self.context.metrics.finished(after.phase);
-                            }
                         }
+                        say_news(before.as_ref(), &stored, self.context);
                         self.run = *stored;
                     }
                     // The watch lags behind, or somebody else wrote: the pass goes on from the run as it is now.
@@ -161,7 +186,12 @@ impl<'a> Pass<'a> {
                         self.world.seen.clear();
                         return self.look(vec![Query::Journal]).await;
                     }
-                    Err(error) => return Err(PassError::Call { doing: "writing the journal", error }),
+                    Err(error) => {
+                        if !error.is_refusal() {
+                            self.context.recall.doubt(self.name, &self.run);
+                        }
+                        return Err(PassError::Call { doing: "writing the journal", error });
+                    }
                 }
             }
             Decision::Say(what) => {
@@ -267,6 +297,9 @@ impl<'a> Pass<'a> {
             Some(Ok(Some((run, ballots)))) => {
                 self.world.memory.observed(&run, &ballots);
                 self.remember();
+                if let Some(before) = self.context.recall.undoubt(self.name, &self.uid) {
+                    say_news(before.status.as_ref(), &run, self.context);
+                }
                 (self.run, self.ballots) = (run, ballots);
             }
             Some(Ok(None)) => return Ok(Some(Next::Change)),

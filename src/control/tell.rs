@@ -1,5 +1,14 @@
-//! What is worth an Event: for the eye of the moment. Events expire and anybody with `edit` can write them, so nothing is
-//! ever read from one. And only what is out of the ordinary, since each is a write.
+//! What people are told of, derived from what a write of the journal has changed: so nothing is told twice, also after a
+//! restart.
+//!
+//! As an Event: for the eye of the moment. Events expire and anybody with `edit` can write them, so nothing is ever read
+//! from one. And only what is out of the ordinary, since each is a write. As a notification: see [`notices`].
+
+mod guards;
+mod notices;
+
+pub use guards::GuardNews;
+pub(super) use notices::Change;
 
 use crate::api::condition::kind;
 use crate::api::run::Phase;

@@ -65,8 +65,9 @@ fn by_runs(
             Ok(Event::Apply(run) | Event::Delete(run)) => vec![RunName::of(&run)],
             // Only now they can be found in the store. What ended while nobody watched is told by its absence.
             Ok(Event::InitDone) => {
-                let names = active.names();
+                let mut names = active.names();
                 context.recall.forget_all_but(&names.iter().cloned().collect());
+                names.extend(context.recall.doubted());
                 names
             }
             Ok(Event::Init | Event::InitApply(_)) => Vec::new(),

@@ -14,6 +14,7 @@ mod journal;
 mod kinds;
 mod look;
 mod message;
+pub mod notify;
 
 use std::time::Duration;
 

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
+use super::intent::planned_of;
 use super::journal;
 use super::pass::{Flow, Pass};
 use super::{Decision, Query, Retirement, ballot, command};
@@ -64,6 +65,15 @@ impl Pass<'_> {
             ratify.into_iter().chain([records]).chain(undo).chain(by_hand).map(|c| cut(&c, 1024)).take(16).collect();
         Ok(Decision::Write(Box::new(self.draft.clone())))
     }
+}
+
+/// What this run changed and has not undone itself, each in a line: `scale Deployment/checkout 4 -> 10`.
+pub fn still_in_place(status: &RunbookRunStatus) -> Vec<String> {
+    let line = |InPlace { step, attempt, outcome, .. }: InPlace<'_>| {
+        let planned = planned_of(status, step, attempt, &outcome.plan);
+        planned.map_or_else(|| step.to_owned(), |planned| planned.summary.clone())
+    };
+    in_place(status).into_iter().map(line).collect()
 }
 
 /// A change that a run has not undone itself.

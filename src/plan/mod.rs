@@ -42,6 +42,7 @@ mod undo;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use finish::still_in_place;
 pub use floor::Floor;
 pub use freeze::{Frozen, Unfit};
 pub use memory::{Memory, Reply, Sent};

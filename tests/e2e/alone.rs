@@ -47,7 +47,8 @@ fn ratification(town: &Town, run: &str) -> Result<Value> {
 
 const NO_VOTE_AS: &str = "a vote must carry a credential id here; impersonation (--as) is not accepted";
 const NO_GLASS_AS: &str = "broken glass must carry a credential id here; impersonation (--as) is not accepted";
-const GLASS: &str = "breakglass=the database is down and nobody answers";
+/// What somebody says who breaks the glass.
+pub const GLASS: &str = "breakglass=the database is down and nobody answers";
 
 /// Breaking the glass as dave by impersonation, which carries no credential id.
 fn glass_as_dave(run: &str) -> [&str; 7] {
@@ -55,7 +56,7 @@ fn glass_as_dave(run: &str) -> [&str; 7] {
 }
 
 /// Lets dave break the glass, and waits until that is in force.
-fn dave_may_break_the_glass(town: &Town, run: &str) -> Result<()> {
+pub fn dave_may_break_the_glass(town: &Town, run: &str) -> Result<()> {
     let binding = ["create", "rolebinding", "commands", "--clusterrole=firstaid-incident-commander", "--user=dave"];
     town.kubectl("root", &binding)?.ok()?;
     let short = ["annotate", "rbr", run, "breakglass=down", "breakglass-by=dave"];

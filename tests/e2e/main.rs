@@ -21,6 +21,7 @@ mod journal;
 mod judged;
 mod keep;
 mod named;
+mod notify;
 mod odd_input;
 mod path;
 mod policies;
