@@ -35,7 +35,8 @@ pub struct OperatorArgs {
     /// Look after these namespaces only. Default: all.
     #[arg(long, env = "FIRSTAID_NAMESPACES", value_delimiter = ',')]
     namespaces: Vec<String>,
-    /// Name of the Lease that one replica holds; empty for none. The lease saves work; safety does not rest on it.
+    /// Name of the Lease that one replica holds; empty for none, for one operator that is certainly alone: two that work at the
+    /// same time without one do nothing twice, but get into each other's way, and may record a wrong value before.
     #[arg(long, env = "FIRSTAID_LEASE_NAME", default_value = "firstaid")]
     lease_name: String,
     /// How long a lease lasts after its holder died, in seconds.
@@ -61,6 +62,9 @@ pub struct OperatorArgs {
     /// them anew about once a second, and clocks differ.
     #[arg(long, env = "FIRSTAID_GUARD_SETTLE_SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=60))]
     guard_settle_seconds: u64,
+    /// How often what is in place is looked at, in seconds: whether somebody took it back, and whether it has had its time.
+    #[arg(long, env = "FIRSTAID_IN_PLACE_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    in_place_seconds: u64,
     /// The cluster's name, as records say it.
     #[arg(long, env = "FIRSTAID_CLUSTER_NAME", default_value = "")]
     cluster_name: String,
@@ -139,7 +143,9 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?args.namespaces, "first aid starts");
     let (keeping, wakes) = args.keeping()?.unzip();
     let config = Config::infer().await.context("finding the API server: no kubeconfig and not in a cluster")?;
-    let watching = Client::try_from(config.clone()).context("making a client")?;
+    let watching = patient(&config, QUIET).context("making a client that watches")?;
+    let third = Duration::from_secs((args.lease_seconds / 3).max(1));
+    let leasing = patient(&config, third).context("making a client for the lease")?;
     let metrics = Metrics::default();
     let (ready, is_ready) = watch::channel(Err("waiting for the API server, the kinds and the policies".to_owned()));
     let stop = stop_signal()?.shared();
@@ -156,7 +162,7 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     let _proving = tokio::spawn(keep_proving(Arc::clone(&context), ready, period, Arc::clone(&works), stop.clone()));
     tracing::info!(stamps = context.operator.stamps, "first aid is prepared");
     let lost = tokio::select! {
-        lost = lease(&args, watching.clone()) => lost?,
+        lost = lease(&args, leasing) => lost?,
         () = stop.clone() => return Ok(()),
     };
     works.store(true, Ordering::Relaxed);
@@ -166,20 +172,45 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
             control::keep::drive(watching.clone(), &args.namespaces, Arc::clone(&context), keeping, stop.clone()).await;
         }
     };
-    let drivers = futures::future::join4(
-        control::run::drive(watching.clone(), &args.namespaces, Arc::clone(&context), stop.clone()),
-        control::runbook::drive(watching.clone(), &args.namespaces, Arc::clone(&context), stop.clone()),
-        control::ratify::drive(watching.clone(), &args.namespaces, Arc::clone(&context), stop.clone()),
-        keep,
-    );
+    let looks = Duration::from_secs(args.in_place_seconds);
+    let mut setbacks = context.performer.guard().setbacks();
+    let watch_and_drive = || {
+        futures::future::join5(
+            control::run::drive(watching.clone(), &args.namespaces, Arc::clone(&context), stop.clone()),
+            control::runbook::drive(watching.clone(), &args.namespaces, Arc::clone(&context), stop.clone()),
+            control::ratify::drive(watching.clone(), &args.namespaces, Arc::clone(&context), stop.clone()),
+            control::in_place::drive(watching.clone(), &args.namespaces, Arc::clone(&context), looks, stop.clone()),
+            control::incident::drive(watching.clone(), &args.namespaces, Arc::clone(&context), stop.clone()),
+        )
+    };
+    let drive = async {
+        loop {
+            tokio::select! {
+                _ = watch_and_drive() => break,
+                // What is remembered of each run stays: its journal is compared with it.
+                Ok(()) = setbacks.changed() => tracing::warn!("every watch begins anew"),
+            }
+        }
+    };
     tokio::select! {
-        _ = drivers => {}
+        _ = futures::future::join(drive, keep) => {}
         // Whoever lost the lease must not act any more: the process ends, it does not wind down.
         () = lost => anyhow::bail!("the lease {} was lost", args.lease_name),
     }
     context.notifier.drain(LAST_WORDS).await;
     server.abort();
     Ok(())
+}
+
+/// A watch is ended by the API server after 30 s. One that is still silent after this time is on a connection that died without
+/// a word, and is begun anew on another one.
+const QUIET: Duration = Duration::from_secs(40);
+
+/// A client that gives up an answer of which nothing comes for so long.
+fn patient(config: &Config, silence: Duration) -> kube::Result<Client> {
+    let mut config = config.clone();
+    config.read_timeout = Some(silence);
+    Client::try_from(config)
 }
 
 /// Waits for the API server and the kinds, and learns what the cluster offers.
@@ -222,6 +253,7 @@ async fn prepare(
         cluster: Cluster { name: args.cluster_name.clone(), uid },
         stamps,
         floors: args.floors.0.clone(),
+        process: process(),
     };
     let guarding = Guarding {
         values: args.values(),
@@ -232,6 +264,12 @@ async fn prepare(
     let webhook = args.notify_url_file.as_deref().filter(|file| !file.as_os_str().is_empty());
     let notifier = Notifier::start(webhook.map(|file| Webhook::new(file, args.notify_insecure)), metrics.clone());
     Ok(Context { performer, recall: Recall::default(), operator, metrics, wakes, notifier })
+}
+
+/// A name of this process that no other one has: in a pod each start has the same id.
+fn process() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_default();
+    format!("{host}/{}/{}", std::process::id(), perform::now())
 }
 
 /// Waits for the lease. What it returns resolves when the lease is lost.

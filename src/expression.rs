@@ -140,7 +140,7 @@ pub fn compile(expression: &str) -> Result<Program, ExpressionError> {
         return Err(ExpressionError::Loops(crate::api::line::cut(expression, 80)));
     }
     let program = Program::compile(expression)
-        .map_err(|e| ExpressionError::Compile { expression: expression.to_owned(), why: e.to_string() })?;
+        .map_err(|e| ExpressionError::Compile { expression: expression.to_owned(), why: in_a_line(&e.to_string()) })?;
     let references = program.references();
     let named = |function: &&&str| function.starts_with(|c: char| c.is_ascii_alphabetic());
     if let Some(function) = references.functions().iter().filter(named).find(|function| !FUNCTIONS.contains(function)) {
@@ -149,6 +149,21 @@ pub fn compile(expression: &str) -> Result<Program, ExpressionError> {
     }
     drop(references);
     Ok(program)
+}
+
+/// What the parser says of the first thing that it does not understand, in one line: it draws the place, and lists every
+/// token that it knows.
+fn in_a_line(said: &str) -> String {
+    let line = said.lines().next().unwrap_or_default();
+    let told = line.strip_prefix("ERROR: <input>:").and_then(|rest| {
+        let (place, what) = rest.split_once(": ")?;
+        let what = what.strip_prefix("Syntax error: ").unwrap_or(what);
+        let what = what.split(" expecting {").next().unwrap_or(what).replace("'<EOF>'", "its end");
+        let (line, column) = place.split_once(':')?;
+        let line = if line == "1" { String::new() } else { format!("line {line}, ") };
+        Some(format!("{line}character {column}: {what}"))
+    });
+    told.unwrap_or_else(|| line.to_owned())
 }
 
 /// How deep an expression nests, at the most. What stands in a text counts, too: the parser is not ours, so this errs on the
@@ -269,6 +284,18 @@ mod tests {
         ] {
             let error = fill_in(&json!(expression), &[("params", &none)]).unwrap_err().to_string();
             assert!(error.contains(sentence), "{expression}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_compile_is_said_in_one_line() {
+        for (expression, sentence) in [
+            ("object.spec.replicas >", "does not compile: character 23: mismatched input its end"),
+            ("1 +\n)", "does not compile: line 2, character "),
+            ("a b", "does not compile: character 3: "),
+        ] {
+            let error = compile(expression).unwrap_err().to_string();
+            assert!(error.contains(sentence) && !error.contains('\n'), "{expression}: {error}");
         }
     }
 

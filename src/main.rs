@@ -16,14 +16,20 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     /// Run the operator.
-    Operator(app::OperatorArgs),
+    Operator(Box<app::OperatorArgs>),
     /// Write the CustomResourceDefinitions.
     Crds(cli::crds::CrdsArgs),
     /// Print what a namespace needs to join: a ServiceAccount, the least Role for its runbooks, the grant to the operator.
     Onboard(cli::onboard::OnboardArgs),
+    /// Look at runbooks in files, without a cluster. Ends with 1 where something is wrong, with 2 where that could not be told.
+    Lint(cli::lint::LintArgs),
     /// Recompute the chain of records and compare it with journals, ballots and an older export. Ends with 1 where something
     /// is wrong, with 2 where that could not be told.
     Verify(cli::verify::VerifyArgs),
+    /// Write the retrospective of an incident from its records, and from what people added. Changes nothing.
+    Retro(cli::retro::RetroArgs),
+    /// Print what happened in an incident, in order of time.
+    Timeline(cli::timeline::TimelineArgs),
     /// Print the version.
     Version,
 }
@@ -51,11 +57,14 @@ async fn run() -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Operator(args) => {
             telemetry::start();
-            app::run(args).await
+            app::run(*args).await
         }
         Verb::Crds(args) => cli::crds::run(&args),
         Verb::Onboard(args) => cli::onboard::run(&args),
+        Verb::Lint(args) => return cli::lint::run(&args),
         Verb::Verify(args) => return cli::verify::run(&args).await,
+        Verb::Retro(args) => cli::retro::run(&args).await,
+        Verb::Timeline(args) => cli::timeline::run(&args).await,
         Verb::Version => cli::version::run(),
     };
     match done {

@@ -25,6 +25,24 @@ struct Failed {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Stands {
+    standing: &'static str,
+}
+
+/// How many changes of runs that have ended stand how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InPlace {
+    /// As the run left them, in their time if they have one.
+    pub in_place: usize,
+    /// The same, with their `revertAfter` over.
+    pub overdue: usize,
+    /// Somebody took them back, or made something else of them.
+    pub drifted: usize,
+    /// They could not be looked at.
+    pub unknown: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Told {
     result: &'static str,
 }
@@ -51,6 +69,7 @@ pub struct Metrics {
     archived: Counter,
     removed: Counter,
     notified: Family<Told, Counter>,
+    in_place: Family<Stands, Gauge>,
     guards: Gauge,
 }
 
@@ -96,6 +115,15 @@ impl Metrics {
         self.notified.get_or_create(&Told { result }).inc();
     }
 
+    /// How many changes stand how.
+    pub fn in_place(&self, now: InPlace) {
+        let all =
+            [("in-place", now.in_place), ("overdue", now.overdue), ("drifted", now.drifted), ("unknown", now.unknown)];
+        for (standing, count) in all {
+            self.in_place.get_or_create(&Stands { standing }).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
     /// Whether the approval policies were last proven to be in force.
     pub fn guards(&self, proven: bool) {
         self.guards.set(i64::from(proven));
@@ -113,6 +141,7 @@ impl Metrics {
         registry.register("files_written", "Files that were written to the archive", self.archived.clone());
         registry.register("runs_removed", "Runs whose evidence was removed by retention", self.removed.clone());
         registry.register("notifications", "Notifications, by what became of them", self.notified.clone());
+        registry.register("changes", "Changes of runs that have ended, by how they stand", self.in_place.clone());
         registry.register(
             "guards_proven",
             "1 while the approval policies are proven to be in force",
@@ -137,6 +166,7 @@ mod tests {
         metrics.acted(&Reply::Landed);
         metrics.error("call");
         metrics.notified(Notified::Sent);
+        metrics.in_place(InPlace::default());
         metrics.guards(true);
         let text = metrics.encode().unwrap();
         let row = |line: &str| match line.split_once('{') {
@@ -163,6 +193,7 @@ mod tests {
         for result in [Notified::Sent, Notified::Failed, Notified::Unusable, Notified::Dropped] {
             metrics.notified(result);
         }
+        metrics.in_place(InPlace { overdue: 2, ..InPlace::default() });
         let text = metrics.encode().unwrap();
         for line in [
             "firstaid_runs_finished_total{phase=\"Denied\"} 1",
@@ -172,6 +203,7 @@ mod tests {
             "firstaid_notifications_total{result=\"failed\"} 1",
             "firstaid_notifications_total{result=\"unusable\"} 1",
             "firstaid_notifications_total{result=\"dropped\"} 1",
+            "firstaid_changes{standing=\"overdue\"} 2",
             "firstaid_guards_proven 0",
         ] {
             assert!(text.lines().any(|seen| seen == line), "{line} is not in:\n{text}");

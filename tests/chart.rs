@@ -345,7 +345,7 @@ fn every_refusal_is_a_sentence() {
 fn the_kinds_outlive_the_chart() {
     let objects = rendered();
     let kinds: Vec<_> = objects.iter().filter(|object| text(object, "/kind") == "CustomResourceDefinition").collect();
-    assert_eq!(kinds.len(), 4 * VALUES.len());
+    assert_eq!(kinds.len(), 5 * VALUES.len());
     for kind in kinds {
         assert_eq!(text(kind, "/metadata/annotations/helm.sh~1resource-policy"), "keep", "{}", name(kind));
     }

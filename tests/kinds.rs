@@ -151,8 +151,9 @@ fn kubectl_get_shows_what_a_person_looks_for() {
         [
             "Runbook: Ready Steps Gates Touches Owner Reason Message Age",
             "RunbookRun: Phase Step Waiting-On Runbook Incident Asked-By Ratified In-Place Message Age",
-            "Approval: State Role Action Code Asked-By Decided-By Expires Run Kind Gate Approve Deny",
-            "ActionRecord: Result Verified State Approved-By Summary Time Action Target Incident Run Step Revert-Of",
+            "Approval: State Decided-By Role Action Code Asked-By Expires Run Kind Gate Approve Deny",
+            "ActionRecord: Result Verified State Approved-By Summary Time Action Target Incident Run Step Revert-Due Note Revert-Of",
+            "Incident: Phase Severity Summary Runs In-Place Started TTD TTA TTM TTR Follow-Ups Retro Age",
         ]
     );
 }
@@ -186,9 +187,10 @@ fn runs_and_records_can_be_selected_by_what_they_are_looked_for() {
         selectable,
         [
             "Runbook: ",
-            "RunbookRun: .spec.runbook .spec.incident .status.phase .status.finished",
+            "RunbookRun: .spec.runbook .spec.incident .spec.revertOf .status.phase .status.finished",
             "Approval: .spec.request.run",
-            "ActionRecord: .spec.run .spec.incident",
+            "ActionRecord: .spec.run .spec.incident .status.state",
+            "Incident: ",
         ]
     );
 }
@@ -216,6 +218,7 @@ fn names_are_short_and_together() {
             "runbookruns [rbr] [firstaid] Namespaced",
             "approvals [apv] [firstaid] Namespaced",
             "actionrecords [arec] [firstaid-records] Namespaced",
+            "incidents [inc] [firstaid] Namespaced",
         ]
     );
 }

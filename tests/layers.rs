@@ -137,11 +137,14 @@ fn what_decides_is_pure() {
     let pure = [
         "src/digest.rs",
         "src/expression.rs",
+        "src/follow_up.rs",
         "src/api",
         "src/action",
         "src/plan",
         "src/guard",
+        "src/lint",
         "src/verify",
+        "src/retro",
         "src/record/export.rs",
         "src/record/retention.rs",
     ];
@@ -155,7 +158,7 @@ fn each_layer_knows_only_those_below() {
         names.iter().flat_map(|name| [format!("crate::{name}"), format!("super::super::{name}")]).collect()
     };
     for (folder, names) in [
-        ("src/api", &["action", "plan", "perform", "record", "control", "app", "cli", "http"][..]),
+        ("src/api", &["action", "plan", "perform", "record", "retro", "control", "app", "cli", "http"][..]),
         (
             "src/digest.rs",
             &["api", "action", "plan", "guard", "verify", "perform", "record", "control", "app", "cli", "http"],
@@ -164,11 +167,17 @@ fn each_layer_knows_only_those_below() {
             "src/expression.rs",
             &["action", "plan", "guard", "verify", "perform", "record", "control", "app", "cli", "http"],
         ),
+        (
+            "src/follow_up.rs",
+            &["plan", "guard", "verify", "retro", "perform", "record", "control", "app", "cli", "http"],
+        ),
         ("src/action", &["plan", "perform", "record", "control", "app", "cli", "http", "verify", "guard"]),
         ("src/plan", &["perform", "record", "control", "app", "cli", "http", "verify"]),
         ("src/guard", &["action", "plan", "perform", "record", "control", "app", "cli", "http"]),
+        ("src/lint", &["perform", "record", "retro", "verify", "guard", "control", "app", "cli", "http"]),
         ("src/verify", &["action", "plan", "perform", "record", "control", "app", "cli", "http"]),
-        ("src/perform", &["record", "control", "app", "cli", "http"]),
+        ("src/retro", &["action", "plan", "guard", "perform", "record", "control", "app", "cli", "http"]),
+        ("src/perform", &["record", "retro", "control", "app", "cli", "http"]),
         ("src/record", &["control", "app", "cli", "http"]),
         ("src/control", &["app", "cli", "http"]),
     ] {
@@ -214,12 +223,16 @@ fn only_perform_and_record_write() {
         &[
             "src/api",
             "src/action",
+            "src/follow_up.rs",
             "src/plan",
             "src/control",
             "src/guard",
+            "src/lint",
             "src/cli",
             "src/verify",
+            "src/retro",
             "src/app.rs",
+            "src/bin",
             "src/http.rs",
             "src/main.rs",
             "src/metrics.rs",
@@ -254,14 +267,17 @@ fn every_file_of_src_is_looked_at_by_these_rules() {
         "control",
         "digest.rs",
         "expression.rs",
+        "follow_up.rs",
         "guard",
         "http.rs",
         "lib.rs",
+        "lint",
         "main.rs",
         "metrics.rs",
         "perform",
         "plan",
         "record",
+        "retro",
         "telemetry.rs",
         "verify",
     ];

@@ -27,7 +27,9 @@ fn has_test(source: &str, name: &str) -> bool {
     lines.windows(2).any(|pair| {
         let [attribute, head] = pair else { return false };
         let function = head.trim_start_matches("async ").strip_prefix("fn ").and_then(|f| f.strip_prefix(start));
-        attribute.ends_with("test]") && function.is_some_and(|rest| !whole || rest.starts_with('('))
+        // Cases stand between the attribute and the function.
+        (attribute.ends_with("test]") || attribute.starts_with("#[case"))
+            && function.is_some_and(|rest| !whole || rest.starts_with('('))
     })
 }
 
@@ -61,6 +63,17 @@ fn every_promise_is_shown_by_something_that_is_there() {
         let shown_by = promise.trim_end_matches('|').rsplit('|').next().unwrap();
         complaints.extend(shown_by.split(';').filter_map(|one| wrong(one.trim(), &makefile)));
     }
+    assert_eq!(complaints, Vec::<String>::new());
+}
+
+#[test]
+fn every_fault_is_shown_by_something_that_is_there() {
+    let (faults, makefile) = (read("docs/faults.md"), read("Makefile"));
+    let rows: Vec<&str> = faults.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() > 30, "the table of faults is gone");
+    let shown = |row: &&str| row.trim_end_matches('|').rsplit('|').next().unwrap().to_owned();
+    let complaints = |row: &str| row.split(';').filter_map(|one| wrong(one.trim(), &makefile)).collect::<Vec<_>>();
+    let complaints: Vec<String> = rows.iter().map(shown).flat_map(|row| complaints(&row)).collect();
     assert_eq!(complaints, Vec::<String>::new());
 }
 
@@ -168,5 +181,35 @@ fn every_part_of_src_is_in_the_table_of_folders() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let told = architecture.lines().any(|line| line.starts_with("| ") && line.contains(&format!("`src/{name}`")));
         assert!(told || name == "lib.rs", "docs/architecture.md does not say what src/{name} is");
+    }
+}
+
+#[test]
+fn every_fence_of_the_simulator_is_in_the_list_with_a_test_that_takes_it_away() {
+    let list = read("docs/reliability.md");
+    let (bites, model) = (read("tests/simulate/tests/bites.rs"), read("tests/simulate/tests/model/main.rs"));
+    let fences = read("tests/simulate/src/fences.rs");
+    let all = fences.split("[Self; ").nth(1).and_then(|rest| rest.split("];").next()).unwrap();
+    let all: Vec<&str> = all.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.strip_suffix(',')).collect();
+    assert!(all.len() > 10, "{all:?}");
+    for fence in all {
+        assert!(list.contains(&format!("`{fence}`")), "{fence} is not in docs/reliability.md");
+    }
+    let rows: Vec<Vec<&str>> = list
+        .lines()
+        .skip_while(|line| !line.starts_with("| Fence "))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.split('|').collect())
+        .collect();
+    assert!(rows.len() > 10);
+    for row in rows {
+        for fence in quoted(row[3]) {
+            let taken = bites.split("bites(&[").skip(1).any(|call| call.split(']').next().unwrap().contains(fence));
+            assert!(taken, "no test in bites.rs takes {fence} away");
+        }
+        for fence in quoted(row[4]) {
+            assert!(model.contains(&format!("(Fence::{fence},")), "no test of the model takes {fence} away");
+        }
     }
 }

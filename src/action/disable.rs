@@ -239,6 +239,9 @@ pub(super) fn undo(
             }
         }
     }
+    if after == now {
+        warnings.push(format!("flag {} is again as it was before{}", disable.flag, who()));
+    }
     Ok(Prospect {
         target: done.target.clone(),
         seen: version_of(live),

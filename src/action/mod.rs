@@ -25,7 +25,7 @@ pub(crate) use observe::obstacle;
 pub use observe::{
     Answer, AutoscalerFacts, Gap, ObjectRef, Query, ScalePaths, Seen, is_object_name, token_of, version_of,
 };
-pub use rights::{Right, rights};
+pub use rights::{Right, rights, to_read};
 
 use crate::api::condition::cut;
 use crate::api::run::{Evidence, Holds, PlannedStep, SeenVersion, Target, Undo, Verified};
@@ -136,6 +136,14 @@ pub(crate) fn refused(reason: &'static str, sentence: impl Into<String>) -> Obst
     Obstacle::Refused { reason, sentence: sentence.into() }
 }
 
+/// Whether what a check asks is true of its object.
+///
+/// # Errors
+/// Unseen, unreadable, not there, forbidden to the ServiceAccount, or the expression makes no sense.
+pub fn is_true(check: &crate::api::step::Check, context: &Context<'_>, seen: &Seen) -> Result<Verdict, Obstacle> {
+    check::verify(check, context, seen)
+}
+
 /// Whether an effect took hold.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
@@ -167,6 +175,17 @@ pub fn plan(action: &Action, context: &Context<'_>, seen: &Seen) -> Result<Prosp
         Action::Disable(disable) => disable::plan(disable, context, seen),
         Action::Check(check) => check::plan(check, context, seen),
         Action::Undo(undoing) => undo::plan(undoing, context, seen),
+    }
+}
+
+/// What can be told of an action before anything is looked at.
+///
+/// # Errors
+/// [`Obstacle::Refused`]: it will not be done, on whatever cluster.
+pub fn sound(action: &Action) -> Result<(), Obstacle> {
+    match action {
+        Action::Scale(scale) => scale::sound(scale),
+        Action::Restart(_) | Action::Disable(_) | Action::Check(_) | Action::Undo(_) => Ok(()),
     }
 }
 

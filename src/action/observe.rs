@@ -92,6 +92,13 @@ pub enum Query {
     Object(ObjectRef),
     /// The HorizontalPodAutoscalers of the namespace.
     Autoscalers,
+    /// All objects of a kind in the namespace.
+    Objects {
+        /// API group and version.
+        api_version: String,
+        /// Kind.
+        kind: String,
+    },
     /// Where a kind keeps its replicas; as the operator, from the kind's definition.
     ScalePaths {
         /// API group and version.
@@ -130,6 +137,8 @@ pub enum Answer {
     Object(Option<Value>),
     /// To [`Query::Autoscalers`].
     Autoscalers(Vec<AutoscalerFacts>),
+    /// To [`Query::Objects`].
+    Objects(Vec<Value>),
     /// To [`Query::ScalePaths`]: none where the kind has no scale subresource.
     ScalePaths(Option<ScalePaths>),
     /// To [`Query::Journal`] (always true), [`Query::Access`], [`Query::Guards`], [`Query::Holder`] and [`Query::DryRun`].

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::observe::text;
+use crate::api::FIELD_MANAGER;
 use crate::api::line::one_line;
 
 /// Where GitOps tools leave their marks, and what each is called.
@@ -28,6 +29,10 @@ pub(super) fn last_writer(object: &Value, place: &str) -> Option<String> {
     // Times of RFC 3339 in one zone: later is greater.
     let last = wrote.max_by_key(|entry| text(entry, "/time").to_owned())?;
     let (manager, at) = (text(last, "/manager"), text(last, "/time"));
+    // Its time is that of its newest write, of whatever field.
+    if manager == FIELD_MANAGER {
+        return Some("First Aid, for another run".to_owned());
+    }
     Some(if at.is_empty() { one_line(manager) } else { format!("{} at {}", one_line(manager), one_line(at)) })
 }
 

@@ -174,6 +174,7 @@ pub(super) fn undo(scale: &Scale, context: &Context<'_>, done: &Done<'_>, seen: 
         ));
     }
     let held = if theirs { now } else { ours };
+    let away = (back == 0 && now != 0).then(|| format!("{name} had no replicas before: this takes the service away"));
     Ok(Prospect {
         target: done.target.clone(),
         seen: version_of(object),
@@ -187,9 +188,18 @@ pub(super) fn undo(scale: &Scale, context: &Context<'_>, done: &Done<'_>, seen: 
         by_hand: by_hand(&reference, context, back),
         summary: format!("scale {name} back {now} -> {back}"),
         already: now == back,
-        warnings: theirs
-            .then(|| format!("forced: First Aid had set {ours}; the {now} that somebody set since{} is lost", who()))
+        warnings: away
             .into_iter()
+            .chain(match (theirs, now == back) {
+                (true, _) => {
+                    vec![format!(
+                        "forced: First Aid had set {ours}; the {now} that somebody set since{} is lost",
+                        who()
+                    )]
+                }
+                (false, true) => vec![format!("{name} is at {back} again, as before{}", who())],
+                (false, false) => Vec::new(),
+            })
             .collect(),
     })
 }
@@ -227,6 +237,11 @@ fn bounds_for(autoscaler: &AutoscalerFacts, from: i64, to: i64) -> Value {
         false => json!({"minReplicas": to}),
     };
     json!({"spec": bounds})
+}
+
+/// Whether it says how far, whatever the cluster holds.
+pub(super) fn sound(scale: &Scale) -> Result<(), Obstacle> {
+    wanted(scale, 1).map(drop)
 }
 
 /// The wanted number, from the present one.

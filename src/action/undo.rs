@@ -22,7 +22,14 @@ pub(super) fn plan(undoing: &Undoing, context: &Context<'_>, seen: &Seen) -> Res
         RecordState::InPlace | RecordState::Drifted | RecordState::OneShot | RecordState::Unknown => {}
     }
     let done = Done { target: &undoing.target, before: &undoing.before, after: &undoing.after, force: undoing.force };
-    super::undo(&undoing.action, context, &done, seen)
+    let mut prospect = super::undo(&undoing.action, context, &done, seen)?;
+    let last = super::object_of(&undoing.action).and_then(|object| seen.object(&object).ok()).and_then(super::token_of);
+    let other = last.filter(|token| !token.starts_with(&undoing.mark)).and_then(|token| token.split('/').next());
+    if let Some(run) = other.filter(|run| super::is_object_name(run)) {
+        let name = undoing.target.display();
+        prospect.warnings.push(format!("run {run} acted on {name} since; what is there may be its doing"));
+    }
+    Ok(prospect)
 }
 
 /// Why there is nothing to do, where there is not, and whether that was seen on the object itself.

@@ -12,8 +12,7 @@ use super::{Person, schema};
 
 /// The record of one settled step: who, what, when, why, before and after.
 ///
-/// It is created once, complete. There is no status subresource (see [`super::crds`]) and no owner: deleting a run
-/// never deletes evidence.
+/// It is created once, complete, and has no owner: nothing that is deleted takes it along.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "firstaid.dev",
@@ -30,6 +29,7 @@ use super::{Person, schema};
     validation = Rule::new("!has(oldSelf.status) || has(self.status)").message("the state of a record cannot be removed"),
     selectable = ".spec.run",
     selectable = ".spec.incident",
+    selectable = ".status.state",
     printcolumn = r#"{"name":"Result","type":"string","jsonPath":".spec.result"}"#,
     printcolumn = r#"{"name":"Verified","type":"string","jsonPath":".spec.verified"}"#,
     printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
@@ -41,6 +41,8 @@ use super::{Person, schema};
     printcolumn = r#"{"name":"Incident","type":"string","priority":1,"jsonPath":".spec.incident"}"#,
     printcolumn = r#"{"name":"Run","type":"string","priority":1,"jsonPath":".spec.run"}"#,
     printcolumn = r#"{"name":"Step","type":"string","priority":1,"jsonPath":".spec.step"}"#,
+    printcolumn = r#"{"name":"Revert-Due","type":"string","priority":1,"jsonPath":".spec.revertDue"}"#,
+    printcolumn = r#"{"name":"Note","type":"string","priority":1,"jsonPath":".status.note"}"#,
     printcolumn = r#"{"name":"Revert-Of","type":"string","priority":1,"jsonPath":".spec.revertOf"}"#
 )]
 #[serde(rename_all = "camelCase")]
@@ -135,6 +137,9 @@ pub struct ActionRecordSpec {
     pub acted_at: Option<MicroTime>,
     /// When it was settled.
     pub settled_at: MicroTime,
+    /// When the change is to be undone: the `revertAfter` of its step, from the act.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revert_due: Option<MicroTime>,
     /// The record of which this is the undo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
@@ -172,9 +177,17 @@ pub enum RecordKind {
 
 /// What became of it since. Written by the operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct ActionRecordStatus {
-    /// InPlace: the change is there. Reverted: it was undone. Drifted: somebody else had brought it back before. OneShot: there is nothing to undo. Unknown: it could not be established.
+    /// InPlace: the change is there. Reverted: it was undone by First Aid. Drifted: somebody else brought it back, or to something else; it may come back. OneShot: there is nothing to undo. Unknown: it could not be established.
     pub state: RecordState,
+    /// What was seen, where it has drifted: what became of it, which program wrote that, and when.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub note: String,
+    /// When this state was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<MicroTime>,
 }
 
 /// What became of a recorded effect.

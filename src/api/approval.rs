@@ -10,8 +10,7 @@ use super::runbook::{ReasonRule, SelfApproval};
 
 /// A ballot: one decision by one person on one gate of one plan.
 ///
-/// There is no status subresource (see [`super::crds`]): the state is set when the ballot is issued, without a second
-/// write. The chart's policies keep `status` to the operator.
+/// The operator issues it; the first mark stands. `status` is written by the operator alone.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "firstaid.dev",
@@ -30,11 +29,11 @@ use super::runbook::{ReasonRule, SelfApproval};
     validation = Rule::new("!has(oldSelf.status) || oldSelf.status.state == 'Open' || self.status == oldSelf.status").message("a ballot that is no longer Open stays as it is"),
     selectable = ".spec.request.run",
     printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
+    printcolumn = r#"{"name":"Decided-By","type":"string","jsonPath":".metadata.annotations.by"}"#,
     printcolumn = r#"{"name":"Role","type":"string","jsonPath":".spec.request.role"}"#,
     printcolumn = r#"{"name":"Action","type":"string","jsonPath":".spec.request.summary"}"#,
     printcolumn = r#"{"name":"Code","type":"string","jsonPath":".spec.request.shownCode"}"#,
     printcolumn = r#"{"name":"Asked-By","type":"string","jsonPath":".spec.request.requester"}"#,
-    printcolumn = r#"{"name":"Decided-By","type":"string","jsonPath":".metadata.annotations.by"}"#,
     printcolumn = r#"{"name":"Expires","type":"string","jsonPath":".spec.request.expiresAt"}"#,
     printcolumn = r#"{"name":"Run","type":"string","priority":1,"jsonPath":".spec.request.run"}"#,
     printcolumn = r#"{"name":"Kind","type":"string","priority":1,"jsonPath":".spec.request.kind"}"#,

@@ -17,6 +17,10 @@ pub mod kind {
     pub const FINISHED: &str = "Finished";
     /// A run has ended as its runbook wanted.
     pub const SUCCEEDED: &str = "Succeeded";
+    /// Nothing of an incident's first aid is in place, and nothing waits for a ratification.
+    pub const SETTLED: &str = "Settled";
+    /// Of no follow-up of an incident that was done the cluster shows otherwise.
+    pub const FOLLOW_UPS_HOLD: &str = "FollowUpsHold";
     /// What was decided without a second person was ratified by one.
     pub const RATIFIED: &str = "Ratified";
 }

@@ -3,7 +3,7 @@
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-use super::{ActionRecord, Approval, Runbook, RunbookRun};
+use super::{ActionRecord, Approval, Incident, Runbook, RunbookRun};
 
 /// The CRDs by the names of their files. Fails only where a type cannot be a schema, which a test would have shown.
 pub fn all() -> serde_json::Result<Vec<(String, Value)>> {
@@ -12,6 +12,7 @@ pub fn all() -> serde_json::Result<Vec<(String, Value)>> {
         (RunbookRun::crd(), Status::Subresource),
         (Approval::crd(), Status::PartOfObject),
         (ActionRecord::crd(), Status::PartOfObject),
+        (Incident::crd(), Status::Subresource),
     ]
     .into_iter()
     .map(|(crd, status)| {

@@ -35,6 +35,7 @@ use super::{Condition, Person, schema};
     validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.finished) || !oldSelf.status.finished || (has(self.status) && has(self.status.finished) && self.status.finished && self.status.phase == oldSelf.status.phase)").message("a run that has ended does not go on"),
     selectable = ".spec.runbook",
     selectable = ".spec.incident",
+    selectable = ".spec.revertOf",
     selectable = ".status.phase",
     selectable = ".status.finished",
     printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase"}"#,
@@ -51,6 +52,7 @@ use super::{Condition, Person, schema};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.revertOf) || (!has(self.steps) && !has(self.force))").message("steps and force are for a run that undoes another one: say which with revertOf"),
+    validation = Rule::new("has(self.revertOf) || !has(self.trigger)").message("trigger is for a run that undoes another one"),
     validation = Rule::new("!has(self.revertOf) || !has(self.parameters)").message("an undo takes no parameters: it puts back what was there")
 )]
 pub struct RunbookRunSpec {
@@ -65,7 +67,7 @@ pub struct RunbookRunSpec {
     pub parameters: BTreeMap<String, String>,
     /// Why it is started.
     #[schemars(length(min = 1, max = 1024), extend("x-kubernetes-validations" = [
-        {"rule": "self.trim() != ''", "message": "say why the runbook is started: the reason is blank"}]))]
+        {"rule": "!(self.trim() in ['', 'WHY'])", "message": "say why the runbook is started, in words of your own: the reason is blank, or the WHY of a line that was pasted"}]))]
     pub reason: String,
     /// Key of the incident to which it belongs, of your own choice: a PagerDuty id is fine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,12 +88,22 @@ pub struct RunbookRunSpec {
     /// is lost, and no earlier approval covers it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
+    /// With `revertOf`: what made the run, where that was no person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Trigger>,
     /// Execute: do it (the default). Plan: only say what would be done, then end.
     #[serde(default)]
     pub mode: Mode,
     /// Who starts it: filled in where the cluster stamps, else typed; the API server verifies it in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_by: Option<Person>,
+}
+
+/// What made a run, where that was no person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Trigger {
+    /// The `revertAfter` of a step was over. An earlier approval covers it only where the step says `autoRevert`.
+    RevertAfter,
 }
 
 /// How far a run goes.
@@ -206,6 +218,22 @@ pub struct RunbookRunStatus {
     /// How many changes of this run were in place when it ended. What is in place later is told by the records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_place_at_end: Option<i32>,
+    /// The process that wrote the journal last. One that is not named here writes it before it acts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<Driver>,
+}
+
+/// A process of the operator. It acts only while the stored run names it in its present claim: by the write that put it there,
+/// every write that was on its way from another process, or from this one, has come too late.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Driver {
+    /// Host, process id and start: another one after each start.
+    #[schemars(length(max = 128))]
+    pub process: String,
+    /// How often this process did not know what became of a write of this journal.
+    #[serde(default)]
+    pub claim: i32,
 }
 
 /// What one segment (consecutive steps behind the same gate) will do.

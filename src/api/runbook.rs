@@ -35,6 +35,10 @@ use super::{Condition, Period, Step};
     validation = Rule::new("self.steps.all(s, has(s.gate) || has(s.check))").message("every step that changes something needs a gate: the name of one of spec.gates, or None"),
     validation = Rule::new("self.steps.all(s, !has(s.gate) || !has(s.check))").message("a check changes nothing and takes no gate"),
     validation = Rule::new("self.steps.all(s, !has(s.gate) || s.gate == 'None' || (has(self.gates) && self.gates.exists(g, g.name == s.gate)))").message("a step names a gate that is not in spec.gates"),
+    validation = Rule::new("self.steps.all(s, !has(s.revertAfter) || has(s.scale) || has(s.disable))").message("revertAfter is for scale and disable: nothing else is undone"),
+    validation = Rule::new("self.steps.all(s, !has(s.autoRevert) || !s.autoRevert || has(s.revertAfter))").message("autoRevert says how revertAfter is done: say revertAfter, too"),
+    validation = Rule::new("self.steps.all(s, !has(s.revertAfter) || !has(s.gate) || s.gate != 'None' || (has(s.autoRevert) && s.autoRevert))").message("a step without a gate asks nobody, neither when its time is over: say autoRevert: true with its revertAfter"),
+    validation = Rule::new("self.steps.all(s, !has(s.autoRevert) || !s.autoRevert || !has(s.revertAfter) || !has(s.gate) || s.gate == 'None' || (has(self.gates) && self.gates.exists(g, g.name == s.gate && has(g.coversUndo) && duration(g.coversUndo) > duration(s.revertAfter))))").message("autoRevert asks nobody anew: the coversUndo of the step's gate must be longer than its revertAfter"),
     validation = Rule::new("self.steps.all(s, self.steps.filter(t, t.name == s.name).size() == 1)").message("two steps have the same name"),
     validation = Rule::new("!has(self.gates) || self.gates.all(g, self.gates.filter(h, h.name == g.name).size() == 1)").message("two gates have the same name"),
     validation = Rule::new("!has(self.parameters) || self.parameters.all(p, self.parameters.filter(q, q.name == p.name).size() == 1)").message("two parameters have the same name")

@@ -57,3 +57,15 @@ pub fn contexts(_: &mut SchemaGenerator) -> Schema {
         "items": {"type": "object", "maxProperties": 16, "x-kubernetes-preserve-unknown-fields": true},
     })
 }
+
+/// An address for a browser. Whatever else could be in its place (`javascript:`) would run when somebody clicks on it.
+pub fn web_address(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 1024,
+        "x-kubernetes-validations": [{
+            "rule": "self == '' || self.matches('^https?://[^ ]+$')",
+            "message": "an address begins with https:// or http://, and has no blank",
+        }],
+    })
+}

@@ -40,6 +40,15 @@ pub struct Step {
     /// next step is taken. Revert: what this run did is undone, in reverse order.
     #[serde(default)]
     pub on_failure: OnFailure,
+    /// How long the change may stay, counted from the act; for `scale` and `disable`. When that time is over and the run has
+    /// ended, a run that undoes it is made, within a minute, and waits at the step's gate. Default: it stays until
+    /// somebody undoes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revert_after: Option<Period>,
+    /// With `revertAfter`: nobody is asked anew. The gate's `coversUndo` must be longer than `revertAfter`. A step with
+    /// `gate: None` asks nobody, so its `revertAfter` needs this.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub auto_revert: bool,
     /// The action.
     #[serde(flatten)]
     pub action: Action,
@@ -302,6 +311,8 @@ pub struct Undoing {
     pub after: serde_json::Map<String, serde_json::Value>,
     /// Name of the record of that step.
     pub record: String,
+    /// What marks every act of that run on its targets: `<run>/<run uid>/`.
+    pub mark: String,
     /// Whether it is put back even where somebody else changed it since.
     #[serde(default)]
     pub force: bool,

@@ -1,4 +1,4 @@
-//! `firstaid onboard`: what a namespace needs to join, derived from its runbooks' steps.
+//! `firstaid onboard`: what a namespace needs to join, derived from its runbooks' steps and from the checks of its incidents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -7,8 +7,9 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::action::{Right, rights};
-use crate::api::Runbook;
+use crate::action::{Right, rights, to_read};
+use crate::api::{Incident, Runbook};
+use crate::follow_up;
 
 /// Which namespace, which runbooks, which operator.
 #[derive(Args, Clone, Debug)]
@@ -16,7 +17,7 @@ pub struct OnboardArgs {
     /// The namespace that joins.
     #[arg(short, long)]
     namespace: String,
-    /// Files or folders with runbooks.
+    /// Files or folders with runbooks, or with incidents whose follow-ups have checks. /dev/stdin is one.
     #[arg(long = "from", required = true, num_args = 1..)]
     from: Vec<PathBuf>,
     /// How the operator acts as the ServiceAccount. Constrained needs Kubernetes 1.36 and also limits what it may do so;
@@ -47,29 +48,60 @@ pub enum Impersonation {
 /// Prints the manifests.
 ///
 /// # Errors
-/// Where a file cannot be read or holds no runbook.
+/// Where a file cannot be read or holds nothing that needs a right.
 pub fn run(args: &OnboardArgs) -> anyhow::Result<()> {
-    let mut runbooks = Vec::new();
+    let mut all = Vec::new();
     for path in &args.from {
-        runbooks.extend(read(path)?);
+        all.extend(read(path)?);
     }
-    if runbooks.is_empty() {
+    if all.is_empty() {
         bail!(
-            "there is no runbook in {}",
+            "there is no runbook in {}, and no incident with checks",
             args.from.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
         );
     }
-    for manifest in manifests(args, &runbooks) {
-        println!("---\n{}", serde_yaml::to_string(&manifest).context("writing a manifest as YAML")?);
+    for manifest in manifests(args, &all) {
+        super::print(&format!("---\n{}\n", serde_yaml::to_string(&manifest).context("writing a manifest as YAML")?))?;
     }
     Ok(())
 }
 
-/// The runbooks of a file, or of a folder's YAML files.
+/// What a runbook, or the checks of an incident, need.
+#[derive(Clone, Debug)]
+struct Needs {
+    /// Name of the Role: `runbook-NAME`, `incident-NAME`.
+    role: String,
+    /// ServiceAccount.
+    account: String,
+    /// What it must be able to do.
+    rights: BTreeSet<Right>,
+}
+
+impl Needs {
+    fn of_runbook(runbook: &Runbook) -> Self {
+        Self {
+            role: format!("runbook-{}", runbook.metadata.name.as_deref().unwrap_or_default()),
+            account: runbook.spec.service_account_name.clone(),
+            rights: runbook.spec.steps.iter().flat_map(|step| rights(&step.action)).collect(),
+        }
+    }
+
+    /// None where none of its follow-ups has a check.
+    fn of_incident(incident: &Incident) -> Option<Self> {
+        let rights: BTreeSet<Right> = follow_up::look(&incident.spec).iter().filter_map(to_read).collect();
+        (!rights.is_empty()).then(|| Self {
+            role: format!("incident-{}", incident.metadata.name.as_deref().unwrap_or_default()),
+            account: incident.spec.service_account_name.clone(),
+            rights,
+        })
+    }
+}
+
+/// What the runbooks and incidents of a file, or of a folder's YAML files, need.
 ///
 /// # Errors
-/// Where a file cannot be read, is no YAML, or holds a runbook that does not parse.
-pub fn read(path: &Path) -> anyhow::Result<Vec<Runbook>> {
+/// Where a file cannot be read, is no YAML, or holds a runbook or an incident that does not parse.
+fn read(path: &Path) -> anyhow::Result<Vec<Needs>> {
     if path.is_dir() {
         let mut files: Vec<PathBuf> = std::fs::read_dir(path)
             .with_context(|| format!("reading the folder {}", path.display()))?
@@ -88,23 +120,31 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<Runbook>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     let documents: Vec<Value> =
         serde_yaml::from_multiple(&text).with_context(|| format!("{} is no YAML", path.display()))?;
-    documents
-        .into_iter()
-        .filter(|document| document.get("kind").and_then(Value::as_str) == Some("Runbook"))
-        .map(|document| {
-            serde_json::from_value(document)
-                .with_context(|| format!("{} holds a runbook that cannot be read", path.display()))
-        })
-        .collect()
+    let unreadable = |what| move || format!("{} holds {what} that cannot be read", path.display());
+    let mut all = Vec::new();
+    for document in documents {
+        match document.get("kind").and_then(Value::as_str) {
+            Some("Runbook") => {
+                let runbook = serde_json::from_value(document).with_context(unreadable("a runbook"))?;
+                all.push(Needs::of_runbook(&runbook));
+            }
+            Some("Incident") => {
+                let incident = serde_json::from_value(document).with_context(unreadable("an incident"))?;
+                all.extend(Needs::of_incident(&incident));
+            }
+            _ => {}
+        }
+    }
+    Ok(all)
 }
 
-/// What the namespace needs: each ServiceAccount that the runbooks name, with leave for the operator to act as it, and
-/// for each runbook the rights of its steps. A Role for each runbook, since applying a Role replaces its rules: what is
-/// printed for one runbook must take nothing from another that joined before.
-fn manifests(args: &OnboardArgs, runbooks: &[Runbook]) -> Vec<Value> {
-    let accounts: BTreeSet<&str> = runbooks.iter().map(|runbook| runbook.spec.service_account_name.as_str()).collect();
+/// What the namespace needs: each ServiceAccount that is named, with leave for the operator to act as it, and for each runbook
+/// and incident the rights of its steps or checks. A Role for each of them, since applying a Role replaces its rules: what is
+/// printed for one must take nothing from another that joined before.
+fn manifests(args: &OnboardArgs, all: &[Needs]) -> Vec<Value> {
+    let accounts: BTreeSet<&str> = all.iter().map(|needs| needs.account.as_str()).collect();
     let of_accounts = accounts.into_iter().flat_map(|account| for_account(args, account));
-    of_accounts.chain(runbooks.iter().flat_map(|runbook| for_runbook(args, runbook))).collect()
+    of_accounts.chain(all.iter().flat_map(|needs| for_needs(args, needs))).collect()
 }
 
 fn for_account(args: &OnboardArgs, account: &str) -> Vec<Value> {
@@ -128,16 +168,14 @@ fn for_account(args: &OnboardArgs, account: &str) -> Vec<Value> {
     std::iter::once(identity).chain(leave).chain(offer).collect()
 }
 
-fn for_runbook(args: &OnboardArgs, runbook: &Runbook) -> Vec<Value> {
-    let rights: BTreeSet<Right> = runbook.spec.steps.iter().flat_map(|step| rights(&step.action)).collect();
-    let name = runbook.metadata.name.as_deref().unwrap_or_default();
-    let account =
-        json!({"kind": "ServiceAccount", "name": runbook.spec.service_account_name, "namespace": args.namespace});
-    let mut all = granted(args, &format!("runbook-{name}"), &rules(&rights, ""), &account);
+fn for_needs(args: &OnboardArgs, needs: &Needs) -> Vec<Value> {
+    let Needs { role, account, rights } = needs;
+    let account = json!({"kind": "ServiceAccount", "name": account, "namespace": args.namespace});
+    let mut all = granted(args, role, &rules(rights, ""), &account);
     if args.impersonation == Impersonation::Constrained {
         // The same once more, for what the operator may do in the account's name.
-        let rules = rules(&rights, "impersonate-on:serviceaccount:");
-        all.extend(granted(args, &format!("runbook-{name}-operator"), &rules, &operator(args)));
+        let rules = rules(rights, "impersonate-on:serviceaccount:");
+        all.extend(granted(args, &format!("{role}-operator"), &rules, &operator(args)));
     }
     all
 }
@@ -194,7 +232,11 @@ mod tests {
         }
     }
 
-    fn runbook() -> Runbook {
+    fn runbook() -> Needs {
+        Needs::of_runbook(&first())
+    }
+
+    fn first() -> Runbook {
         serde_json::from_value(json!({"apiVersion": "firstaid.dev/v1alpha1", "kind": "Runbook", "metadata": {"name": "r"}, "spec": {"summary": "s", "steps": [
             {"name": "a", "gate": "None", "scale": {"target": {"kind": "Deployment", "name": "checkout"}, "replicas": 3}},
             {"name": "b", "gate": "None", "disable": {"flag": "f", "configMap": {"name": "flags", "key": "f"}}},
@@ -227,6 +269,38 @@ mod tests {
     }
 
     #[test]
+    fn exactly_what_the_checks_of_an_incident_need() {
+        let incident = |checks: &[Value]| -> Incident {
+            let follow_ups: Vec<Value> = checks
+                .iter()
+                .enumerate()
+                .map(
+                    |(number, check)| json!({"id": number.to_string(), "text": "t", "kind": "Prevent", "check": check}),
+                )
+                .collect();
+            serde_json::from_value(json!({"apiVersion": "firstaid.dev/v1alpha1", "kind": "Incident", "metadata": {"name": "i"}, "spec": {"followUps": follow_ups}})).unwrap()
+        };
+        let checks = [
+            json!({"object": {"kind": "Deployment", "name": "web"}, "that": "true"}),
+            json!({"runbook": "r"}),
+            json!({"alertRule": "A"}),
+            json!({"disruptionBudget": "checkout"}),
+        ];
+        let needs = Needs::of_incident(&incident(&checks)).unwrap();
+        assert_eq!(
+            rules_of(&manifests(&args(Impersonation::Legacy), &[needs]), "incident-i"),
+            json!([
+                {"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": ["checkout"], "verbs": ["get"]},
+                {"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": ["web"], "verbs": ["get"]},
+                {"apiGroups": ["firstaid.dev"], "resources": ["runbooks"], "resourceNames": ["r"], "verbs": ["get"]},
+                {"apiGroups": ["monitoring.coreos.com"], "resources": ["prometheusrules"], "verbs": ["list"]},
+                {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": ["list"]},
+            ])
+        );
+        assert!(Needs::of_incident(&incident(&[])).is_none());
+    }
+
+    #[test]
     fn a_service_account_is_offered_only_where_somebody_says_so() {
         let args = |offer| OnboardArgs { offer, ..args(Impersonation::Legacy) };
         let offers = |manifests: &[Value]| -> Vec<Value> {
@@ -256,9 +330,10 @@ mod tests {
 
     #[test]
     fn what_is_printed_for_one_runbook_takes_nothing_from_another() {
-        let mut second = runbook();
+        let mut second = first();
         second.metadata.name = Some("s".to_owned());
         second.spec.steps.truncate(1);
+        let second = Needs::of_runbook(&second);
         let one_by_one = [runbook(), second.clone()].map(|r| manifests(&args(Impersonation::Constrained), &[r]));
         let roles = |manifests: &[Value]| {
             let roles = manifests.iter().filter(|m| m["kind"] == "Role");

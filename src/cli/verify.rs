@@ -7,13 +7,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use kube::api::ListParams;
-use kube::{Client, Config, Resource};
+use kube::{Client, Config};
 use serde_json::{Value, json};
 
+use super::stored;
 use crate::api::line::one_line;
 use crate::api::{ActionRecord, Approval, RUN_LABEL, RunbookRun};
-use crate::perform::list_stored;
 use crate::verify::{Evidence, RunReport, judge};
 
 /// What is verified.
@@ -26,6 +25,13 @@ pub struct VerifyArgs {
     /// The namespace. Default: that of your kubeconfig.
     #[arg(short, long)]
     namespace: Option<String>,
+    #[command(flatten)]
+    asked: Asked,
+}
+
+/// What of it, and how it is printed.
+#[derive(Args, Clone, Debug)]
+pub struct Asked {
     /// This run alone.
     #[arg(long)]
     run: Option<String>,
@@ -53,29 +59,54 @@ const UNKNOWN: u8 = 2;
 
 /// Prints what was found. 0: all is well, 1: something is wrong, 2: it could not be checked.
 pub async fn run(args: &VerifyArgs) -> ExitCode {
-    let reports = match reports(args).await {
+    let connected = async {
+        let config = Config::infer()
+            .await
+            .context("finding the API server: is there a kubeconfig? see: kubectl cluster-info")?;
+        let namespace = args.namespace.as_deref().unwrap_or(&config.default_namespace).to_owned();
+        Ok((Client::try_from(config).context("making a client")?, namespace))
+    };
+    ExitCode::from(report(&args.asked, args.namespace.is_some(), connected).await)
+}
+
+/// The same with a way to a cluster and a namespace, which is gone only where it is needed: where there is no file, or the
+/// namespace was `named`. How it ended: 0, 1 or 2.
+pub(super) async fn report(
+    args: &Asked,
+    named: bool,
+    connected: impl Future<Output = anyhow::Result<(Client, String)>>,
+) -> u8 {
+    let reports = match reports(args, named, connected).await {
         Ok(reports) => reports,
         Err(error) => {
             eprintln!("firstaid: {}", one_line(&format!("{error:#}")));
-            return ExitCode::from(UNKNOWN);
+            return UNKNOWN;
         }
     };
-    for line in match args.output {
+    let found: Vec<String> = match args.output {
         Output::Text => reports.iter().flat_map(lines).collect(),
         Output::Json => vec![as_json(&reports).to_string()],
-    } {
-        // Nobody vouches for a file: not a character of it may move the cursor.
-        println!("{}", one_line(&line));
+    };
+    // Nobody vouches for a file: not a character of it may move the cursor.
+    let shown: String = found.iter().map(|line| one_line(line) + "\n").collect();
+    if let Err(error) = super::print(&shown) {
+        eprintln!("firstaid: {error:#}");
+        return UNKNOWN;
     }
-    if reports.iter().all(|report| report.findings.is_empty()) { ExitCode::SUCCESS } else { ExitCode::from(WRONG) }
+    if reports.iter().all(|report| report.findings.is_empty()) { 0 } else { WRONG }
 }
 
-async fn reports(args: &VerifyArgs) -> anyhow::Result<Vec<RunReport>> {
+async fn reports(
+    args: &Asked,
+    named: bool,
+    connected: impl Future<Output = anyhow::Result<(Client, String)>>,
+) -> anyhow::Result<Vec<RunReport>> {
     let file = args.file.as_deref().map(read).transpose()?;
-    let mut reports = match (file, &args.namespace) {
-        (Some(file), None) => judge(&file, &Evidence::default()),
-        (file, namespace) => {
-            let (evidence, namespace) = live(namespace.as_deref()).await?;
+    let mut reports = match file {
+        Some(file) if !named => judge(&file, &Evidence::default()),
+        file => {
+            let (client, namespace) = connected.await?;
+            let evidence = live(&client, &namespace).await?;
             let mut export = file.unwrap_or_default();
             for kind in [&mut export.runs, &mut export.ballots, &mut export.records] {
                 kind.retain(|object| object.namespace() == namespace);
@@ -107,28 +138,16 @@ fn read(path: &Path) -> anyhow::Result<Evidence> {
     })
 }
 
-/// The evidence in the cluster, and its namespace.
-async fn live(namespace: Option<&str>) -> anyhow::Result<(Evidence, String)> {
-    let config =
-        Config::infer().await.context("finding the API server: is there a kubeconfig? see: kubectl cluster-info")?;
-    let namespace = namespace.unwrap_or(&config.default_namespace).to_owned();
-    let client = Client::try_from(config).context("making a client")?;
+/// The evidence in the cluster.
+async fn live(client: &Client, namespace: &str) -> anyhow::Result<Evidence> {
     let (runs, ballots, records) = tokio::try_join!(
-        list::<RunbookRun>(&client, &namespace),
-        list::<Approval>(&client, &namespace),
-        list::<ActionRecord>(&client, &namespace),
+        stored::list::<RunbookRun>(client, namespace),
+        stored::list::<Approval>(client, namespace),
+        stored::list::<ActionRecord>(client, namespace),
     )?;
     let mut evidence = Evidence::default();
-    runs.into_iter().chain(ballots).chain(records).for_each(|object| evidence.add(object));
-    Ok((evidence, namespace))
-}
-
-/// All objects of a kind, as they are stored.
-async fn list<K: Resource<DynamicType = ()>>(client: &Client, namespace: &str) -> anyhow::Result<Vec<Value>> {
-    list_stored::<K>(client, namespace, ListParams::default()).await.with_context(|| {
-        let plural = format!("{}.{}", K::plural(&()), K::group(&()));
-        format!("listing {plural} in {namespace}; may you? see: kubectl auth can-i list {plural} -n {namespace}")
-    })
+    evidence.extend(runs.into_iter().chain(ballots).chain(records));
+    Ok(evidence)
 }
 
 /// A run in one line, and a line for each finding.

@@ -3,8 +3,7 @@
 /// Prints the version.
 ///
 /// # Errors
-/// None; the signature is that of every verb.
+/// Where it cannot be written.
 pub fn run() -> anyhow::Result<()> {
-    println!("firstaid {}", env!("CARGO_PKG_VERSION"));
-    Ok(())
+    super::print(concat!("firstaid ", env!("CARGO_PKG_VERSION"), "\n"))
 }

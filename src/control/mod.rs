@@ -1,6 +1,8 @@
 //! The drivers: they join the planner, which decides, to `perform` and `record`, which do.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+pub mod in_place;
+pub mod incident;
 pub mod keep;
 pub mod ratify;
 pub mod run;
@@ -16,7 +18,7 @@ use kube::api::ListParams;
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 
-pub use recall::Recall;
+pub use recall::{Recall, RunName};
 
 pub use tell::GuardNews;
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::recall::RunName;
 use super::{Context, PassError, crash_point, note, tell, turns, wake};
 use crate::action::{Answer, Query, Seen};
-use crate::api::{Approval, RunbookRun, RunbookRunStatus};
+use crate::api::{ABORT_ANNOTATION, Approval, RunbookRun, RunbookRunStatus};
 use crate::perform::{self, CallError, Journalled, read_journal};
 use crate::plan::{self, Decision, Memory, World};
 use crate::record::{self, RecordError};
@@ -39,9 +39,9 @@ pub async fn drive(
 ) {
     let (active, wakes) = wake::wakes(&client, namespaces, &context);
     let pass = |name: RunName| {
-        let (run, context) = (active.get(&name), Arc::clone(&context));
+        let (active, context) = (active.clone(), Arc::clone(&context));
         async move {
-            let Some(run) = run else {
+            let Some(run) = active.get(&name).await else {
                 // Ended or deleted: nothing is left to do.
                 say_news_of_the_end(&name, &context).await;
                 context.recall.forget(&name);
@@ -74,7 +74,15 @@ async fn reconcile(run: &RunbookRun, name: &RunName, context: &Context) -> Resul
     let mut pass = Pass::begin(run, name, context);
     for _ in 0..MOST_TURNS {
         pass.world.now = perform::now();
-        let decision = plan::next(&pass.run, &pass.ballots, &pass.world);
+        if pass.world.memory.set_back && !is_told_to_stop(&pass.run) {
+            return Ok(Next::After(REFUSED));
+        }
+        // The watch may be behind what this process wrote itself: a write from there would be refused.
+        let decision = if pass.world.memory.knows_newer(&pass.run) && !is_told_to_stop(&pass.run) {
+            Decision::Look(vec![Query::Journal])
+        } else {
+            plan::next(&pass.run, &pass.ballots, &pass.world)
+        };
         let point = crash_point::name_of(&decision);
         crash_point::pass("before", point);
         match pass.carry_out(decision).await {
@@ -173,12 +181,20 @@ impl<'a> Pass<'a> {
                 let phase = status.phase;
                 tracing::info!(run = %self.name.name, namespace = %self.name.namespace, ?phase, message = %status.message, waiting_on = %status.waiting_on, "journal");
                 let before = self.run.status.clone();
-                match performer.write_status(&self.run, *status).await {
+                // Remembered before it is sent: whatever happens to this task, nobody takes it for arrived.
+                self.world.memory.writing();
+                self.remember();
+                let written = performer.write_status(&self.run, *status).await;
+                if written.as_ref().map_or_else(CallError::is_refusal, |_| true) {
+                    self.world.memory.written();
+                }
+                match written {
                     Ok(Journalled::Stored(stored)) => {
                         if let Some(after) = &stored.status {
                             self.world.memory.wrote(before.as_ref(), after);
                         }
                         say_news(before.as_ref(), &stored, self.context);
+                        self.world.memory.saw(&stored);
                         self.run = *stored;
                     }
                     // The watch lags behind, or somebody else wrote: the pass goes on from the run as it is now.
@@ -276,6 +292,8 @@ impl<'a> Pass<'a> {
     async fn look(&mut self, queries: Vec<Query>) -> Result<Option<Next>, PassError> {
         let performer = &self.context.performer;
         let service_account = self.service_account();
+        // What is read is at least as new as this.
+        let asked = perform::now();
         if queries.contains(&Query::Journal) {
             self.asked = Instant::now();
         }
@@ -294,8 +312,12 @@ impl<'a> Pass<'a> {
             Some(Ok(Some((run, _)))) if run.metadata.uid.as_deref() != Some(&self.uid) => {
                 return Ok(Some(Next::Change));
             }
+            Some(Ok(Some((run, _)))) if self.world.memory.knows_newer(&run) && !is_told_to_stop(&run) => {
+                return self.say_went_back(&run).await.map(Some);
+            }
             Some(Ok(Some((run, ballots)))) => {
-                self.world.memory.observed(&run, &ballots);
+                self.world.memory.saw(&run);
+                self.world.memory.observed(&run, &ballots, asked, &self.context.operator.process);
                 self.remember();
                 if let Some(before) = self.context.recall.undoubt(self.name, &self.uid) {
                     say_news(before.status.as_ref(), &run, self.context);
@@ -314,10 +336,33 @@ impl<'a> Pass<'a> {
         Ok(None)
     }
 
+    /// The storage was set back, or this answer is an old one: nothing is done, and people are told. Where the answer is only
+    /// old, what is said is refused, since the run is newer.
+    async fn say_went_back(&mut self, run: &RunbookRun) -> Result<Next, PassError> {
+        let Some(why) = self.world.memory.went_back(run) else { return Ok(Next::After(AGAIN)) };
+        tracing::error!(run = %self.name.name, namespace = %self.name.namespace, why, "history went back");
+        self.context.metrics.error("history");
+        match self.context.performer.say(run, &why).await {
+            // It was stored, so this is no old answer. Every watch begins anew.
+            Ok(()) => {
+                self.world.memory.set_back = true;
+                self.remember();
+                self.context.performer.guard().set_back();
+            }
+            Err(error) => tracing::debug!(run = %self.name.name, %error, "it was not said: the answer was an old one"),
+        }
+        Ok(Next::After(AGAIN))
+    }
+
     /// The identity of every read and write of this run.
     fn service_account(&self) -> String {
         plan::service_account(&self.run, &self.world.seen)
     }
+}
+
+/// Whether somebody has said stop: that is done whatever else is wrong.
+fn is_told_to_stop(run: &RunbookRun) -> bool {
+    run.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(ABORT_ANNOTATION))
 }
 
 /// How long until then; at once where it is past.

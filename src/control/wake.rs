@@ -18,8 +18,13 @@ use crate::api::{Approval, RunbookRun};
 pub(super) struct ActiveRuns(Vec<Store<RunbookRun>>);
 
 impl ActiveRuns {
-    /// The run, if it is active.
-    pub fn get(&self, run: &RunName) -> Option<Arc<RunbookRun>> {
+    /// The run, if it is active. Waits for the first list: before it, no run is known to have ended, and nothing that is
+    /// remembered of one may be forgotten.
+    pub async fn get(&self, run: &RunName) -> Option<Arc<RunbookRun>> {
+        for store in &self.0 {
+            // An error means that the watch has ended, and we with it.
+            let _ = store.wait_until_ready().await;
+        }
         let reference = ObjectRef::new(&run.name).within(&run.namespace);
         self.0.iter().find_map(|store| store.get(&reference))
     }

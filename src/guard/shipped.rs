@@ -13,6 +13,7 @@ pub const CURRENT: Set = &[
     include_str!("../../charts/firstaid/policies/ballot.yaml"),
     include_str!("../../charts/firstaid/policies/run.yaml"),
     include_str!("../../charts/firstaid/policies/runbook.yaml"),
+    include_str!("../../charts/firstaid/policies/incident.yaml"),
     include_str!("../../charts/firstaid/policies/evidence.yaml"),
     include_str!("../../charts/firstaid/policies/home.yaml"),
     include_str!("../../charts/firstaid/policies/stamping.yaml"),
@@ -51,6 +52,11 @@ impl Default for Values {
 }
 
 impl Values {
+    /// The operator's own user name.
+    pub fn operator(&self) -> String {
+        format!("system:serviceaccount:{}:{}", self.namespace, self.service_account)
+    }
+
     /// The policies and bindings of a set, with these values filled in.
     ///
     /// # Errors
@@ -69,7 +75,7 @@ impl Values {
     }
 
     fn fill_in(&self, text: &str) -> String {
-        let operator = format!("system:serviceaccount:{}:{}", self.namespace, self.service_account);
+        let operator = self.operator();
         // Labels are for people; the operator compares specs alone.
         text.replace("__LABELS__", "{}")
             .replace("__PERSON__", &self.person_key)

@@ -4,7 +4,7 @@ use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams};
 
 use super::kinds::UnknownKind;
-use super::{CallError, Performer, timely};
+use super::{CallError, Performer, body, timely};
 use crate::action::{Answer, Effect, ObjectRef, version_of};
 use crate::api::FIELD_MANAGER;
 use crate::plan::Reply;
@@ -14,7 +14,7 @@ impl Performer {
     pub async fn act(&self, namespace: &str, service_account: &str, effect: &Effect) -> Reply {
         match self.patch(namespace, service_account, effect, &PatchParams::apply(FIELD_MANAGER)).await {
             Ok(_) => Reply::Landed,
-            Err(error) => reply_of(&error),
+            Err(error) => body::reply_of(&error),
         }
     }
 
@@ -30,14 +30,11 @@ impl Performer {
         }
         match tried {
             Ok(_) => Answer::Yes,
-            Err(error) => match error.code() {
-                Some(403) => Answer::Forbidden(error.message()),
-                Some(409 | 422) if self.has_changed(namespace, service_account, effect).await => Answer::Unreadable(
-                    format!("{} was changed by somebody else while its change was tried", effect.target.display()),
-                ),
-                Some(400 | 404 | 405 | 413 | 422) => Answer::No(error.message()),
-                _ => Answer::Unreadable(error.message()),
-            },
+            Err(error) => {
+                let changed =
+                    body::may_be_a_failed_test(&error) && self.has_changed(namespace, service_account, effect).await;
+                body::refused_dry_run(effect, &error, changed)
+            }
         }
     }
 
@@ -69,36 +66,5 @@ impl Performer {
         let patch: json_patch::Patch = serde_json::from_value(serde_json::Value::Array(effect.patch.clone()))
             .map_err(|e| CallError::Kube(Box::new(kube::Error::SerdeError(e))))?;
         timely(objects.patch(&target.name, params, &Patch::Json::<()>(patch))).await
-    }
-}
-
-/// What an error says of a write. Only a definite answer of the API server says that nothing was written; a time-out, a
-/// cut connection or a 5xx says nothing at all.
-pub fn reply_of(error: &CallError) -> Reply {
-    match error.code() {
-        Some(code) if (400..500).contains(&code) => Reply::Refused { code, message: error.message() },
-        _ => Reply::Ambiguous(error.message()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use kube::core::Status;
-
-    use super::*;
-
-    fn answered(code: u16) -> Reply {
-        reply_of(&CallError::Kube(Box::new(kube::Error::Api(Box::new(Status { code, ..Status::default() })))))
-    }
-
-    #[test]
-    fn only_a_definite_answer_says_that_nothing_was_written() {
-        for code in [400, 403, 404, 409, 422, 429] {
-            assert!(matches!(answered(code), Reply::Refused { .. }), "{code}");
-        }
-        for code in [500, 502, 503, 504] {
-            assert!(matches!(answered(code), Reply::Ambiguous(_)), "{code}");
-        }
-        assert!(matches!(reply_of(&CallError::Deadline), Reply::Ambiguous(_)));
     }
 }

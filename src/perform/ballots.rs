@@ -1,12 +1,10 @@
 //! Issuing ballots, and closing them.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
-use serde_json::json;
 
-use super::{CallError, Performer, timely};
-use crate::api::{Approval, FIELD_MANAGER, LIVE_LABEL};
+use super::{CallError, Performer, body, timely};
+use crate::api::{Approval, FIELD_MANAGER};
 use crate::plan::Retirement;
 
 impl Performer {
@@ -31,7 +29,7 @@ impl Performer {
     /// [`CallError`] where it was not done, as far as is known.
     pub async fn admit_requester(&self, namespace: &str, ballot: &str) -> Result<(), CallError> {
         let approvals = Api::<Approval>::namespaced(self.operator.clone(), namespace);
-        let patch = Patch::Merge(json!({"status": {"openToRequester": true}}));
+        let patch = Patch::Merge(body::admission());
         match timely(approvals.patch(ballot, &PatchParams::apply(FIELD_MANAGER), &patch)).await {
             Ok(_) => Ok(()),
             // Closed or gone since it was read: the next look tells.
@@ -46,16 +44,8 @@ impl Performer {
     /// [`CallError`] where it was not closed, as far as is known. One that is gone is closed.
     pub async fn retire(&self, namespace: &str, retirement: &Retirement) -> Result<(), CallError> {
         let approvals = Api::<Approval>::namespaced(self.operator.clone(), namespace);
-        let settled = json!({"labels": {LIVE_LABEL: null}});
-        let patch = match retirement.state {
-            Some(state) => {
-                json!({"metadata": settled, "status": {"state": state, "changedAt": MicroTime(super::now())}})
-            }
-            None => json!({"metadata": settled}),
-        };
-        match timely(approvals.patch(&retirement.ballot, &PatchParams::apply(FIELD_MANAGER), &Patch::Merge(patch)))
-            .await
-        {
+        let patch = Patch::Merge(body::retirement(retirement, super::now()));
+        match timely(approvals.patch(&retirement.ballot, &PatchParams::apply(FIELD_MANAGER), &patch)).await {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Some(404) => Ok(()),
             Err(error) => Err(error),

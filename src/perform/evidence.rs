@@ -14,7 +14,7 @@ const PAGE: u32 = 500;
 /// Names of runs at once. Each comes with the metadata of its run.
 const NAMES: u32 = 100;
 
-/// All objects of a kind in a namespace that these parameters select.
+/// All objects of a kind in a namespace, or in all where it is empty, that these parameters select.
 ///
 /// # Errors
 /// [`kube::Error`] where they cannot be listed.
@@ -24,7 +24,10 @@ pub async fn list_stored<K: Resource<DynamicType = ()>>(
     params: ListParams,
 ) -> kube::Result<Vec<Value>> {
     let resource = ApiResource::erase::<K>(&());
-    let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource);
+    let api = match namespace {
+        "" => Api::<DynamicObject>::all_with(client.clone(), &resource),
+        namespace => Api::namespaced_with(client.clone(), namespace, &resource),
+    };
     let mut params = params.limit(PAGE);
     let mut objects = Vec::new();
     loop {
@@ -77,6 +80,28 @@ pub async fn read_evidence(client: &Client, namespace: &str, run: &str) -> Resul
     evidence.ballots.retain(|ballot| ballot.text("/spec/request/runUID") == uid);
     evidence.records.retain(|record| record.text("/spec/runUID") == uid);
     Ok(evidence)
+}
+
+/// All that is stored of an incident in a namespace, live: its runs, their ballots, its records. The key is the name of an
+/// Incident, which no selector can take for anything else.
+///
+/// # Errors
+/// [`CallError`] where it could not be read.
+pub async fn read_of_incident(client: &Client, namespace: &str, key: &str) -> Result<Vec<Value>, CallError> {
+    let of_key = || ListParams::default().fields(&format!("spec.incident={key}"));
+    let (runs, records) = tokio::join!(
+        timely(list_stored::<RunbookRun>(client, namespace, of_key())),
+        timely(list_stored::<ActionRecord>(client, namespace, of_key())),
+    );
+    let (mut objects, records) = (runs?, records?);
+    let names: Vec<String> =
+        objects.iter().filter_map(|run| Some(run.pointer("/metadata/name")?.as_str()?.to_owned())).collect();
+    for name in names {
+        let of_run = ListParams::default().fields(&format!("spec.request.run={name}"));
+        objects.extend(timely(list_stored::<Approval>(client, namespace, of_run)).await?);
+    }
+    objects.extend(records);
+    Ok(objects)
 }
 
 /// The names of all runs that have ended, each with its namespace: names alone, a page at a time.

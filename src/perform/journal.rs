@@ -1,4 +1,5 @@
-//! The journal: reading it live, and writing it on condition that nobody else has; and what a rehearsal found.
+//! The journal: reading it live, and writing it on condition that nobody else has; and what a rehearsal found, and what is
+//! known of an incident.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +8,9 @@ use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
 
+use super::body::{self, ballots_of};
 use super::{CallError, Performer, timely};
-use crate::api::condition::cut;
+use crate::api::incident::{Incident, IncidentStatus};
 use crate::api::{Approval, FIELD_MANAGER, RUN_LABEL, Runbook, RunbookRun, RunbookRunStatus, RunbookStatus};
 
 /// What came of a write.
@@ -33,7 +35,11 @@ impl Performer {
         let mut run = run.clone();
         run.status = Some(status);
         match timely(runs.replace_status(name, &params, &run)).await {
-            Ok(stored) => Ok(Journalled::Stored(Box::new(stored))),
+            Ok(stored) => {
+                let version = stored.metadata.resource_version.as_ref().and_then(|version| version.parse().ok());
+                version.into_iter().for_each(|version| self.guard.saw_version(version));
+                Ok(Journalled::Stored(Box::new(stored)))
+            }
             Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(Journalled::Stale),
             Err(error) => Err(error),
         }
@@ -45,14 +51,7 @@ impl Performer {
     /// # Errors
     /// [`CallError`] where not even that was written, as far as is known.
     pub async fn say_refused(&self, run: &RunbookRun, doing: &str, refusal: &CallError) -> Result<(), CallError> {
-        let namespace = run.metadata.namespace.as_deref().unwrap_or_default();
-        let name = run.metadata.name.as_deref().unwrap_or_default();
-        let sentence = format!(
-            "the API server refuses {doing}: {}; nothing is done until that is mended; to stop the run: \
-             kubectl annotate rbr -n {namespace} {name} abort=\"WHY\"",
-            cut(&refusal.message(), 700)
-        );
-        self.say(run, &sentence).await
+        self.say(run, &body::refusal_sentence(run, doing, refusal)).await
     }
 
     /// Says what a run waits for, and changes nothing else of it, on condition that it is as it was read.
@@ -63,11 +62,7 @@ impl Performer {
         let namespace = run.metadata.namespace.as_deref().unwrap_or_default();
         let name = run.metadata.name.as_deref().unwrap_or_default();
         let runs = Api::<RunbookRun>::namespaced(self.operator.clone(), namespace);
-        let phase = run.status.as_ref().map(|status| status.phase).unwrap_or_default();
-        let patch = json!({
-            "metadata": {"resourceVersion": run.metadata.resource_version},
-            "status": {"phase": phase, "finished": false, "waitingOn": cut(what, 1024)},
-        });
+        let patch = body::saying(run, what);
         timely(runs.patch_status(name, &PatchParams::apply(FIELD_MANAGER), &Patch::Merge(patch))).await.map(drop)
     }
 
@@ -101,6 +96,27 @@ impl Performer {
         let patch = Patch::Merge(json!({"status": status}));
         timely(runbooks.patch_status(runbook, &PatchParams::apply(FIELD_MANAGER), &patch)).await.map(drop)
     }
+
+    /// Writes what is known of an incident, in the place of what was said before. The newest word wins: nothing rests on it
+    /// but the leave to close it.
+    ///
+    /// # Errors
+    /// [`CallError`] where it was not written, as far as is known.
+    pub async fn write_incident(
+        &self,
+        namespace: &str,
+        incident: &str,
+        status: &IncidentStatus,
+    ) -> Result<(), CallError> {
+        let incidents = Api::<Incident>::namespaced(self.operator.clone(), namespace);
+        // Not merged: a duration that is no longer known would stay.
+        let whole = json_patch::AddOperation {
+            path: json_patch::jsonptr::PointerBuf::from_tokens(["status"]),
+            value: json!(status),
+        };
+        let patch = Patch::Json::<()>(json_patch::Patch(vec![json_patch::PatchOperation::Add(whole)]));
+        timely(incidents.patch_status(incident, &PatchParams::default(), &patch)).await.map(drop)
+    }
 }
 
 /// The run and the ballots of its plans, live. None where the run is gone.
@@ -133,12 +149,6 @@ pub async fn read_journal(
     ballots.retain(|ballot| ballot.metadata.name.as_deref().is_none_or(|name| !newer.contains(name)));
     ballots.extend(read_ballots(&approvals, &newer).await?);
     Ok(Some((run, ballots)))
-}
-
-/// The names of all ballots of a run's plans.
-fn ballots_of(run: &RunbookRun) -> BTreeSet<&str> {
-    let plans = run.status.iter().flat_map(|status| status.plans.values());
-    plans.flat_map(|plan| plan.ballots.iter().map(|slot| slot.name.as_str())).collect()
 }
 
 /// Those of them that are there.

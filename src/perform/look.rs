@@ -13,12 +13,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::kinds::UnknownKind;
-use super::{CallError, DEADLINE, Performer, timely};
+use super::{CallError, DEADLINE, Performer, body, timely};
 use crate::action::{Answer, AutoscalerFacts, ObjectRef, Query};
 use crate::api::{ActionRecord, Approval, Person, Runbook, RunbookRun};
 
 /// The name of the ConfigMap that is the global brake.
 const BRAKE: &str = "firstaid-brake";
+/// The most objects of one kind that are read at once.
+const MOST_OBJECTS: u32 = 500;
 
 impl Performer {
     /// Answers a question about this namespace, as this ServiceAccount. [`Query::Journal`] is the caller's: it replaces
@@ -32,6 +34,7 @@ impl Performer {
             Query::Ballot(name) => self.own::<Approval>(namespace, name).await,
             Query::Object(object) => self.object(namespace, service_account, object).await,
             Query::Autoscalers => self.autoscalers(namespace, service_account).await,
+            Query::Objects { api_version, kind } => self.objects(namespace, service_account, api_version, kind).await,
             Query::ScalePaths { api_version, kind } => match self.kinds.scale_paths(api_version, kind).await {
                 Ok(paths) => Answer::ScalePaths(paths),
                 Err(UnknownKind::NotServed { .. } | UnknownKind::Version(_)) => Answer::ScalePaths(None),
@@ -58,7 +61,7 @@ impl Performer {
         let objects = Api::<K>::namespaced(self.operator.clone(), namespace);
         match timely(objects.get_opt(name)).await {
             Ok(found) => Answer::Object(found.and_then(|found| serde_json::to_value(found).ok())),
-            Err(error) => failure(&error),
+            Err(error) => body::unread(&error),
         }
     }
 
@@ -66,7 +69,7 @@ impl Performer {
         let resource = match self.kinds.resource(&object.api_version, &object.kind).await {
             Ok(resource) => resource,
             Err(UnknownKind::NotServed { .. } | UnknownKind::Version(_)) => return Answer::Object(None),
-            Err(UnknownKind::Call(error)) => return failure(&error),
+            Err(UnknownKind::Call(error)) => return body::unread(&error),
         };
         let client = match self.identities.client(namespace, service_account) {
             Ok(client) => client,
@@ -75,6 +78,30 @@ impl Performer {
         let objects = Api::<DynamicObject>::namespaced_with(client, namespace, &resource);
         match timely(objects.get_opt(&object.name)).await {
             Ok(found) => Answer::Object(found.and_then(|found| serde_json::to_value(found).ok())),
+            Err(error) => self.failure_as(namespace, service_account, &error).await,
+        }
+    }
+
+    async fn objects(&self, namespace: &str, service_account: &str, api_version: &str, kind: &str) -> Answer {
+        let resource = match self.kinds.resource(api_version, kind).await {
+            Ok(resource) => resource,
+            Err(UnknownKind::NotServed { .. } | UnknownKind::Version(_)) => {
+                return Answer::No(format!("this cluster has no kind {kind} of {api_version}"));
+            }
+            Err(UnknownKind::Call(error)) => return body::unread(&error),
+        };
+        let client = match self.identities.client(namespace, service_account) {
+            Ok(client) => client,
+            Err(error) => return Answer::Unreadable(error.to_string()),
+        };
+        let objects = Api::<DynamicObject>::namespaced_with(client, namespace, &resource);
+        match timely(objects.list(&ListParams::default().limit(MOST_OBJECTS))).await {
+            Ok(found) if found.metadata.continue_.as_ref().is_some_and(|token| !token.is_empty()) => {
+                Answer::Unreadable(format!("there are more than {MOST_OBJECTS} {kind} in {namespace}"))
+            }
+            Ok(found) => Answer::Objects(
+                found.items.into_iter().filter_map(|object| serde_json::to_value(object).ok()).collect(),
+            ),
             Err(error) => self.failure_as(namespace, service_account, &error).await,
         }
     }
@@ -111,7 +138,7 @@ impl Performer {
 
     /// A read as the ServiceAccount that gave nothing. Where it does not exist, that is the reason, and the better sentence.
     async fn failure_as(&self, namespace: &str, service_account: &str, error: &CallError) -> Answer {
-        match failure(error) {
+        match body::unread(error) {
             Answer::Forbidden(message) => {
                 Answer::Forbidden(self.account_missing(namespace, service_account).await.unwrap_or(message))
             }
@@ -177,13 +204,5 @@ impl Performer {
             Ok(_) => Answer::No("there is no such run".to_owned()),
             Err(error) => Answer::Unreadable(error.message()),
         }
-    }
-}
-
-/// A read that gave no object.
-pub(super) fn failure(error: &CallError) -> Answer {
-    match error.code() {
-        Some(403) => Answer::Forbidden(error.message()),
-        _ => Answer::Unreadable(error.message()),
     }
 }

@@ -6,30 +6,33 @@
 
 mod act;
 mod ballots;
+pub mod body;
 mod events;
 mod evidence;
 mod guard;
 mod identity;
+mod in_place;
 mod journal;
 mod kinds;
 mod look;
 mod message;
 pub mod notify;
+pub mod person;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::{Client, Config};
 
-pub use act::reply_of;
-pub use evidence::{list_ended, list_stored, read_evidence};
+pub use evidence::{list_ended, list_stored, read_evidence, read_of_incident};
 pub use guard::{Guard, Guarding};
+pub use in_place::{Left, list_left};
 pub use journal::{Journalled, read_journal};
 
 use identity::Identities;
 
 /// How long any one call may take. After that its outcome is unknown.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Reads, acts, issues ballots and writes journals.
 pub struct Performer {
@@ -40,6 +43,8 @@ pub struct Performer {
     guard: Guard,
     /// The operator's own namespace.
     namespace: String,
+    /// The operator's own user name.
+    name: String,
 }
 
 impl Performer {
@@ -54,6 +59,7 @@ impl Performer {
         Ok(Self {
             kinds: kinds::Kinds::new(operator.clone()),
             namespace: guarding.values.namespace.clone(),
+            name: guarding.values.operator(),
             guard: Guard::new(operator.clone(), guarding),
             identities: Identities::new(config),
             operator,

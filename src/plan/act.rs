@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::intent::Act;
 use super::journal;
 use super::memory::{Reply, Sent};
-use super::pass::{Flow, Pass, either};
+use super::pass::{Flow, ON_ITS_WAY, Pass, either};
 use super::{Decision, GATE_LOOK, LATE_COPIES, RETRY, SOON, ballot};
 use crate::action::{self, Answer, Effect, ObjectRef, Obstacle, Query, token_of, version_of};
 use crate::api::run::{Phase, Result, SeenVersion, Verified};
@@ -21,6 +21,9 @@ enum Certainty {
     Unclear,
 }
 
+/// Why a person is asked about a token that this process did not put there, as far as it knows.
+const NOT_OUR_TOKEN: &str =
+    "is not known (its token is there, but this operator has not sent it: another one has, or somebody wrote it)";
 /// Why a person is asked, mostly.
 const NOT_READ_BACK: &str = "could not be read back";
 
@@ -41,12 +44,8 @@ impl Pass<'_> {
         let object = self.target(act).cloned();
         if object.as_ref().is_ok_and(|object| token_of(object) == Some(planned.token.as_str())) {
             // Whoever may write the target may write a token, which everybody can read in the plan.
-            let decision = if self.nothing_sent(act) {
-                let why = "is not known (its token is there, but this operator has not sent it: another one has, or somebody wrote it)";
-                self.ask_a_person(act, why)
-            } else {
-                self.found_done(act)
-            };
+            let decision =
+                if self.nothing_sent(act) { self.ask_a_person(act, NOT_OUR_TOKEN) } else { self.found_done(act) };
             return decision.map(Attempt::Decided);
         }
         self.check_guards(act)?;
@@ -66,6 +65,10 @@ impl Pass<'_> {
         };
         self.check_another_of_us(step, &object)?;
         if self.certainty(act, &object) == Certainty::Unclear {
+            if self.may_fit(act, &object) {
+                // What a person says must not be overtaken.
+                self.rule_out_late_copies(act, "no answer came back")?;
+            }
             return self.ask_a_person(act, NOT_READ_BACK).map(Attempt::Decided);
         }
         self.check_holder(step, token_of(&object))?;
@@ -94,6 +97,10 @@ impl Pass<'_> {
         }
         if let Some(sent) = &sent {
             self.heed(act, sent, &effect)?;
+        }
+        if self.run.status.as_ref().and_then(|status| status.driver.as_ref()) != self.draft.driver.as_ref() {
+            // A write of the process before, or one of ours that was given up, must not come after the act.
+            return Ok(Attempt::Decided(Decision::Write(Box::new(self.draft.clone()))));
         }
         Ok(Attempt::Decided(Decision::Act(Box::new(effect))))
     }
@@ -158,6 +165,15 @@ impl Pass<'_> {
         if nothing { Certainty::NothingLanded } else { Certainty::Unclear }
     }
 
+    /// Whether a request that is on its way may fit the target as it is now: this process knows at which generation it sent its
+    /// own, which is over, and of another process it knows nothing.
+    fn may_fit(&self, act: &Act<'_>, object: &Value) -> bool {
+        let driver = self.run.status.as_ref().and_then(|status| status.driver.as_ref());
+        let alone = driver.is_some_and(|driver| driver.process == self.world.operator.process);
+        let own = alone && self.world.memory.sent.contains_key(&act.planned.token);
+        !own || version_of(object).generation.is_none()
+    }
+
     /// Whether a token was left by a step of this run that is settled.
     fn is_of_an_earlier_step(&self, token: &str) -> bool {
         journal::settled(&self.draft).iter().any(|(key, _, _)| {
@@ -169,7 +185,12 @@ impl Pass<'_> {
     /// Before a plan that may have been acted on is given up, or its run declared over: the target is read, and a request
     /// that is still on its way gets the time that the API server itself would give it.
     pub fn rule_out(&mut self, act: &Act<'_>) -> Flow<()> {
-        if !act.step.action.changes() || self.nothing_sent(act) {
+        if !act.step.action.changes() {
+            return Ok(());
+        }
+        // A request that was repeated on its way is refused the second time: what was refused is looked for, too.
+        let was_sent = self.world.memory.sent.contains_key(&act.planned.token);
+        if self.nothing_sent(act) && !was_sent {
             return Ok(());
         }
         self.require(&[Query::Journal])?;
@@ -186,8 +207,13 @@ impl Pass<'_> {
         self.require(&queries)?;
         let unclear = match self.target(act).cloned() {
             Ok(object) if token_of(&object) == Some(act.planned.token.as_str()) => {
-                return Err(either(self.found_done(act)));
+                return Err(either(if self.nothing_sent(act) {
+                    self.ask_a_person(act, NOT_OUR_TOKEN)
+                } else {
+                    self.found_done(act)
+                }));
             }
+            _ if self.nothing_sent(act) => false,
             Ok(object) => {
                 self.rule_out_late_copies(act, "no answer came back")?;
                 self.certainty(act, &object) == Certainty::Unclear
@@ -219,7 +245,7 @@ impl Pass<'_> {
             return Ok(());
         }
         let text = format!(
-            "the network, until {}: an act may be on its way to {} ({why})",
+            "{ON_ITS_WAY}{}: an act may be on its way to {} ({why})",
             over.strftime("%H:%M:%SZ"),
             act.planned.target.display()
         );

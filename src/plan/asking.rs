@@ -12,18 +12,8 @@ use crate::api::runbook::Gate;
 impl Pass<'_> {
     /// What people are told while they are waited for.
     pub fn say_waiting(&mut self, progress: &str, gate: &Gate, plan: &Plan) {
-        let marked = |slot: &&Slot| {
-            self.ballots
-                .iter()
-                .any(|b| b.metadata.name.as_ref() == Some(&slot.name) && ballot::read(b) != ballot::Mark::Empty)
-        };
-        let open: Vec<&Slot> = plan.ballots.iter().filter(|slot| !marked(slot)).collect();
-        let wanted =
-            gate.requires.iter().filter_map(|r| match open.iter().filter(|slot| slot.role == r.role).count() {
-                0 => None,
-                count => Some(format!("{count} of {}", r.role)),
-            });
-        let wanted: Vec<String> = wanted.collect();
+        let open = self.unmarked(plan);
+        let wanted = self.missing(gate, plan);
         let namespace = self.namespace().to_owned();
         let name_yourself = if self.world.operator.stamps { "" } else { " by=YOUR-USER-NAME" };
         let first = open.first().map(|slot| slot.name.as_str()).unwrap_or_default();
@@ -48,13 +38,78 @@ impl Pass<'_> {
         let alone = self.ballots.iter().any(|b| {
             ballot::is_open_to_requester(b) && b.metadata.name.as_deref().is_some_and(|name| ballots.contains(&name))
         });
-        let alone = if alone {
-            format!("; {} may decide too, since nobody else has", ballot::requester(self.run))
-        } else {
-            String::new()
+        let requester = ballot::requester(self.run);
+        let alone = match self.alone_at(gate, plan) {
+            _ if alone => format!("; {requester} may decide too, since nobody else has"),
+            Some(from)
+                if !ballot::asked_by_robot(self.run) && from > self.world.now && self.approvals_of(plan).is_empty() =>
+            {
+                format!("; {requester} may decide too from {} on, if nobody else has", from.strftime("%H:%M:%SZ"))
+            }
+            Some(_) | None => String::new(),
         };
-        let text = format!("approval by {} since {since}: {}{alone}", wanted.join(" and "), ballots.join(", "));
+        let lost = self.votes_without_effect(plan);
+        let lost = match lost.is_empty() {
+            true => String::new(),
+            false => format!("; the votes of {} were on earlier ballots and count no longer", lost.join(" and ")),
+        };
+        let text = format!("approval by {} since {since}: {}{alone}{lost}", wanted.join(" and "), ballots.join(", "));
         self.say(Phase::Waiting, progress, &text, commands);
+    }
+
+    /// The ballots of a plan that nobody has marked.
+    fn unmarked<'p>(&self, plan: &'p Plan) -> Vec<&'p Slot> {
+        let marked = |slot: &&Slot| {
+            self.ballots
+                .iter()
+                .any(|b| b.metadata.name.as_ref() == Some(&slot.name) && ballot::read(b) != ballot::Mark::Empty)
+        };
+        plan.ballots.iter().filter(|slot| !marked(slot)).collect()
+    }
+
+    /// Whose votes are missing: `1 of sre`.
+    fn missing(&self, gate: &Gate, plan: &Plan) -> Vec<String> {
+        let open = self.unmarked(plan);
+        let missing = |role: &str| match open.iter().filter(|slot| slot.role == role).count() {
+            0 => None,
+            count => Some(format!("{count} of {role}")),
+        };
+        gate.requires.iter().filter_map(|requirement| missing(&requirement.role)).collect()
+    }
+
+    /// Who has approved a plan of this segment so far, in vain or not: `bob as sre`.
+    pub fn approvals(&self, plan: &Plan) -> Vec<String> {
+        self.said_on(plan, |_| true)
+    }
+
+    /// Who has approved this plan so far.
+    fn approvals_of(&self, plan: &Plan) -> Vec<String> {
+        self.said_on(plan, |name| plan.ballots.iter().any(|slot| slot.name == name))
+    }
+
+    /// Who has approved on ballots that are none of this plan: they ran out, or the plan was made anew.
+    fn votes_without_effect(&self, plan: &Plan) -> Vec<String> {
+        let mut said = self.said_on(plan, |name| !plan.ballots.iter().any(|slot| slot.name == name));
+        let again = self.approvals_of(plan);
+        said.retain(|vote| !again.contains(vote));
+        said
+    }
+
+    /// Who has approved on ballots of the segment of a plan with such names, each once.
+    fn said_on(&self, plan: &Plan, is_meant: impl Fn(&str) -> bool) -> Vec<String> {
+        let segment_of = |key: &str| key.split('.').next().map(str::to_owned);
+        let key = self.draft.plans.iter().find(|(_, known)| *known == plan).map(|(key, _)| key);
+        let segment = key.and_then(|key| segment_of(key));
+        let mut said = Vec::new();
+        for found in self.ballots.iter().filter(|b| ballot::is_of(b, self.run)) {
+            let name = found.metadata.name.as_deref().unwrap_or_default();
+            let ballot::Mark::Approve(vote) = ballot::read(found) else { continue };
+            let vote = format!("{} as {}", vote.by, vote.role);
+            if segment_of(&found.spec.request.plan) == segment && is_meant(name) && !said.contains(&vote) {
+                said.push(vote);
+            }
+        }
+        said
     }
 
     /// From when on whoever asked may decide: counted from when the others could first see this very effect.

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::api::Runbook;
 use crate::api::condition::cut;
+use crate::api::{Runbook, RunbookRun};
 
 /// The one line that starts a runbook. It says WHY where a reason is to be put, and asks for the parameters that have no
 /// default. At most 2048 characters.
@@ -24,11 +24,22 @@ pub fn start(runbook: &Runbook, stamps: bool) -> String {
     cut(&create(namespace, &format!("{name}-"), spec, stamps), 2048)
 }
 
-/// The one line that undoes a run.
-pub(super) fn undo(namespace: &str, runbook: &str, run: &str, stamps: bool) -> String {
-    let spec = Map::from_iter([("runbook".to_owned(), json!(runbook)), ("revertOf".to_owned(), json!(run))]);
+/// The one line that undoes a run, in the same incident.
+pub(super) fn undo(of: &RunbookRun, stamps: bool) -> String {
+    let run = of.metadata.name.as_deref().unwrap_or_default();
+    let mut spec =
+        Map::from_iter([("runbook".to_owned(), json!(of.spec.runbook)), ("revertOf".to_owned(), json!(run))]);
+    if let Some(incident) = of.spec.incident.as_ref().filter(|incident| goes_through_a_shell(incident)) {
+        spec.insert("incident".to_owned(), json!(incident));
+    }
+    let namespace = of.metadata.namespace.as_deref().unwrap_or_default();
     // A name that is generated is five characters longer, and at most 52.
     create(namespace, &format!("{}-undo-", run.get(..40).unwrap_or(run).trim_end_matches(['-', '.'])), spec, stamps)
+}
+
+/// A key is whatever somebody typed; one with a quote in it would end the text that the shell sees.
+fn goes_through_a_shell(key: &str) -> bool {
+    !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/#".contains(c))
 }
 
 fn create(namespace: &str, generate_name: &str, mut spec: Map<String, Value>, stamps: bool) -> String {
@@ -51,6 +62,19 @@ mod tests {
         serde_json::from_value(json!({"apiVersion": "firstaid.dev/v1alpha1", "kind": "Runbook", "metadata": {"name": "shed-load", "namespace": "shop"},
             "spec": {"summary": "s", "parameters": [{"name": "service", "type": "string", "sample": "x"}],
                 "steps": [{"name": "a", "gate": "None", "restart": {"target": {"kind": "Deployment", "name": "web"}}}]}})).unwrap()
+    }
+
+    fn run(name: &str, incident: &str) -> RunbookRun {
+        serde_json::from_value(json!({"apiVersion": "firstaid.dev/v1alpha1", "kind": "RunbookRun", "metadata": {"name": name, "namespace": "shop"},
+            "spec": {"runbook": "shed-load", "reason": "why", "incident": incident}})).unwrap()
+    }
+
+    #[test]
+    fn an_undo_belongs_to_the_same_incident_where_a_shell_can_take_its_key() {
+        assert!(undo(&run("r", "inc-7f3"), true).contains("\"incident\":\"inc-7f3\","));
+        for key in ["", "x'; rm -rf ~; '", "a b", "$(id)", "\"}"] {
+            assert!(!undo(&run("r", key), true).contains("incident"), "{key}");
+        }
     }
 
     #[test]
@@ -76,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_undo_of_a_run_with_a_long_name_can_be_made() {
-        let line = undo("shop", "shed-load", &format!("{}.x", "a".repeat(39)), true);
+        let line = undo(&run(&format!("{}.x", "a".repeat(39)), "INC-7"), true);
         assert!(line.contains(&format!("\"generateName\":\"{}-undo-\"", "a".repeat(39))), "{line}");
         assert!(line.contains("\"revertOf\":\"aaa") && line.contains("\"runbook\":\"shed-load\""), "{line}");
     }

@@ -30,9 +30,10 @@ fn common<'a>(steps: impl Iterator<Item = &'a Step>) -> Option<Cover> {
 }
 
 /// Whether the votes are as many, of the roles and by the leave that are asked for now: the platform may ask for more than
-/// it did then.
-fn suffices(cover: &Cover, gate: &Gate) -> bool {
+/// it did then. Whoever asks for the undo is a requester like any other, also where they approved what is undone.
+fn suffices(cover: &Cover, gate: &Gate, requester: &str) -> bool {
     let allowed = |vote: &CountedVote| match vote.decided_as {
+        _ if vote.by == requester => gate.self_approval == SelfApproval::Always,
         DecidedAs::Approver => true,
         DecidedAs::Alone => gate.self_approval != SelfApproval::Never,
         DecidedAs::Requester => gate.self_approval == SelfApproval::Always,
@@ -50,8 +51,25 @@ impl Pass<'_> {
     pub fn cover(&self, segment: &Segment<'_>, names: &[&str], terms: &Terms, revision: usize) -> Option<Cover> {
         let gate = terms.gate.as_ref()?;
         let planned = segment.steps.iter().copied().filter(|step| names.contains(&step.name.as_str()));
-        let cover = common(planned)?;
-        (revision == 1 && self.world.now < cover.until.0 && suffices(&cover, gate)).then_some(cover)
+        let cover = common(planned.clone())?;
+        let counts = self.world.now < cover.until.0
+            && suffices(&cover, gate, ballot::requester(self.run))
+            && self.acted_on(planned).is_none();
+        (revision == 1 && counts).then_some(cover)
+    }
+
+    /// Why what is found on a target may be another run's: that one acted on it later, behind a gate of its own, and an approval
+    /// covers nothing of it. Nobody can tell by the value alone.
+    fn acted_on<'s>(&self, steps: impl Iterator<Item = &'s Step>) -> Option<String> {
+        let own = self.token("", 0);
+        let own = own.rsplit_once("//").map_or("", |(run, _)| run);
+        steps.into_iter().find_map(|step| {
+            let Action::Undo(undoing) = &step.action else { return None };
+            let object = action::object_of(&step.action).and_then(|object| self.world.seen.object(&object).ok())?;
+            let token = action::token_of(object).unwrap_or_default();
+            let ours = token.starts_with(&undoing.mark) || token.starts_with(&format!("{own}/"));
+            (!ours).then(|| format!("{} was acted on by another run since", undoing.target.display()))
+        })
     }
 
     /// The votes that let a covered undo act, or what is to be done where they do no longer.
@@ -59,7 +77,7 @@ impl Pass<'_> {
         let Before { segment, plan, act, .. } = before;
         // Whoever could write a plan into the journal could write a cover into it; what was frozen is written once.
         let steps = segment.steps.iter().copied().filter(|step| plan.steps.iter().any(|p| p.step == step.name));
-        if common(steps).as_ref() != Some(cover) || !suffices(cover, gate) {
+        if common(steps).as_ref() != Some(cover) || !suffices(cover, gate, ballot::requester(self.run)) {
             let why = "the plan in the journal is covered by an approval that was not frozen with this run";
             return Err(either(self.finish(Phase::Failed, "GateUnknown", why)));
         }
@@ -83,6 +101,13 @@ impl Pass<'_> {
                 Err(Doubt::Unreadable(why)) => return Err(self.wait_for_ballots(plan, &vote.ballot, &why)),
                 Err(Doubt::Void(why)) => return Err(self.ask_anew(before, &why)),
             }
+        }
+        let left = segment.steps.iter().copied().filter(|step| {
+            plan.steps.iter().any(|p| p.step == step.name)
+                && matches!(journal::state(&self.draft, &step.name), journal::StepState::Untouched { .. })
+        });
+        if let Some(why) = self.acted_on(left) {
+            return Err(self.ask_anew(before, &why));
         }
         if let Some(why) = self.unjudged_ballots(&ballots) {
             return Err(self.ask_anew(before, &why));

@@ -55,8 +55,7 @@ impl Pass<'_> {
             Some(decided) => format!("{sentence}; {decided}, to be ratified by somebody else"),
             None => sentence,
         };
-        let undo = (left > 0)
-            .then(|| command::undo(self.namespace(), &self.run.spec.runbook, self.name(), self.world.operator.stamps));
+        let undo = (left > 0).then(|| command::undo(self.run, self.world.operator.stamps));
         self.draft.in_place_at_end = Some(i32::try_from(left).unwrap_or(i32::MAX));
         close(&mut self.draft, self.run, phase, reason, &sentence, self.world.now);
         let ratify = (!self.draft.ratification.is_empty())

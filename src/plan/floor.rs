@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::action::reason;
 use crate::api::run::PlannedStep;
-use crate::api::runbook::{Gate, Requirement, SelfApproval};
+use crate::api::runbook::{Gate, ReasonRule, Requirement, SelfApproval};
 use crate::api::step::{NO_GATE, Step};
 
 /// The most votes that a gate may ask for: as many ballots a plan can have.
@@ -103,6 +103,25 @@ pub(super) fn gate_of<'g>(step: &Step, gates: &'g [Gate]) -> Result<Option<&'g G
             invalid(format!("its gate {name} is not among the gates of the runbook as it was taken up ({known})"))
         }),
     }
+}
+
+/// Whether these terms ask for all that a gate asks for. Floors may have made them stricter.
+pub(super) fn is_as_strict(terms: &Gate, gate: &Gate) -> bool {
+    let people = gate
+        .requires
+        .iter()
+        .all(|wanted| terms.requires.iter().any(|found| found.role == wanted.role && found.count >= wanted.count));
+    let alone = terms.self_approval != SelfApproval::Alone || terms.alone_after == gate.alone_after;
+    people
+        && terms.self_approval >= gate.self_approval
+        && (alone || gate.self_approval == SelfApproval::Always)
+        && terms.verified_credential >= gate.verified_credential
+        && terms.allow_service_accounts <= gate.allow_service_accounts
+        && terms.author_may_approve <= gate.author_may_approve
+        && (terms.reason == gate.reason || terms.reason == ReasonRule::Required)
+        && terms.valid_for == gate.valid_for
+        && terms.timeout == gate.timeout
+        && terms.covers_undo == gate.covers_undo
 }
 
 /// The stricter of the runbook's gate and of what the platform asks for these steps.

@@ -260,6 +260,7 @@ fn consistent(spec: &RunbookSpec) -> Result<(), Unfit> {
         if spec.steps.iter().take(index).any(|earlier| earlier.name == *name) {
             return Err(Unfit::Contradiction(format!("two steps have the same name {name:?}")));
         }
+        reverts_in_time(spec, step)?;
         match &step.gate {
             None if step.action.changes() => {
                 return Err(Unfit::Contradiction(format!(
@@ -275,6 +276,32 @@ fn consistent(spec: &RunbookSpec) -> Result<(), Unfit> {
         }
     }
     Ok(())
+}
+
+/// What `revertAfter` and `autoRevert` of a step must be.
+fn reverts_in_time(spec: &RunbookSpec, step: &Step) -> Result<(), Unfit> {
+    let unfit = |what: &str| Err(Unfit::Contradiction(format!("step {:?}: {what}", step.name)));
+    let Some(period) = &step.revert_after else {
+        return if step.auto_revert {
+            unfit("autoRevert says how revertAfter is done: say revertAfter, too")
+        } else {
+            Ok(())
+        };
+    };
+    if !matches!(step.action, Action::Scale(_) | Action::Disable(_)) {
+        return unfit("revertAfter is for scale and disable: nothing else is undone");
+    }
+    let covers = |gate: &Gate| gate.covers_undo.as_ref().is_some_and(|covered| covered.seconds() > period.seconds());
+    let gate = spec.gates.iter().find(|gate| step.gate.as_ref() == Some(&gate.name));
+    match (step.auto_revert, gate) {
+        (false, None) => {
+            unfit("a step without a gate asks nobody, neither when its time is over: say autoRevert: true")
+        }
+        (true, Some(gate)) if !covers(gate) => {
+            unfit("autoRevert asks nobody anew: the coversUndo of its gate must be longer than its revertAfter")
+        }
+        (false, Some(_)) | (true, _) => Ok(()),
+    }
 }
 
 #[cfg(test)]

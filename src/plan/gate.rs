@@ -7,10 +7,10 @@ use super::journal::{self, Segment};
 use super::pass::{Flow, Pass, either};
 use super::segment::{BALLOTS_RAN_OUT, later};
 use super::tally::{Tally, glass_of, tally};
-use super::{Decision, GATE_LOOK};
+use super::{Decision, GATE_LOOK, floor};
 use crate::action::{self, Answer, Query};
 use crate::api::run::{Phase, Plan, PlannedStep};
-use crate::api::runbook::{Gate, Requirement};
+use crate::api::runbook::Gate;
 use crate::api::vote::{CountedVote, DecidedAs};
 use crate::api::{Approval, Step};
 
@@ -42,13 +42,16 @@ impl Pass<'_> {
             let why = format!("the plan in the journal asks for less than gate {name} of the runbook that was frozen");
             return Err(either(self.finish(Phase::Failed, "GateUnknown", &why)));
         }
+        if let Some(why) = self.asked_for_since(segment, plan) {
+            return Err(self.ask_anew(before, &why));
+        }
         let Some(gate) = &plan.terms else { return Ok(Vec::new()) };
         if let Some(cover) = &plan.covered {
             return self.open_covered(before, gate, cover);
         }
         if let Some(votes) = journal::bound_votes(&self.draft, &act.plan) {
             let votes = votes.to_vec();
-            return self.keep_open(before, votes);
+            return self.keep_open(before, gate, votes);
         }
         let verdict = tally(self.run, plan, self.ballots.iter().copied());
         let mut queries = vec![Query::Journal, Query::Guards];
@@ -69,13 +72,21 @@ impl Pass<'_> {
         }
     }
 
-    /// Something was done under this plan. Its votes are bound: expiry no longer counts. Whether the voters still hold their
+    /// Something was done under this plan. Its votes are bound, until its ballots are out for as long as the gate waits. Whether the voters still hold their
     /// roles does, before every act.
-    fn keep_open(&mut self, before: &Before<'_>, votes: Vec<CountedVote>) -> Flow<Vec<CountedVote>> {
+    fn keep_open(&mut self, before: &Before<'_>, gate: &Gate, votes: Vec<CountedVote>) -> Flow<Vec<CountedVote>> {
+        // Not for ever: whoever holds a target up would choose when the rest of an old approval is used.
+        if self.world.now >= later(self.expiry(before.plan), gate.timeout.seconds()) {
+            self.rule_out(before.act)?;
+            let too_late = "what was approved was begun, but could not go on for too long,";
+            return Err(either(self.expire(gate, "ApprovedTooLate", too_late)));
+        }
         let access = self.access_queries(&votes);
-        let mut queries = vec![Query::Journal];
+        let mut queries = vec![Query::Journal, Query::Guards];
         queries.extend(access.iter().cloned());
         self.require(&queries)?;
+        // That a gap was there may be known only now, after an act that was let by what somebody said in it.
+        self.heed_gaps(before, is_broken_glass(&votes))?;
         // Glass that was broken leaves ballots open: a no on one of them is heard before each further act.
         if is_broken_glass(&votes)
             && let Tally::Denied { by, why } = tally(self.run, before.plan, self.ballots.iter().copied())
@@ -102,13 +113,7 @@ impl Pass<'_> {
                 false => self.plan_segment(before.index, segment, BALLOTS_RAN_OUT),
             }));
         }
-        if let Some(why) = self.unjudged_votes(plan, broken) {
-            if !broken {
-                return Err(self.ask_anew(before, &why));
-            }
-            self.rule_out(act)?;
-            return Err(either(self.finish(Phase::Failed, "Unguarded", &why)));
-        }
+        self.heed_gaps(before, broken)?;
         if let Some(why) = self.lost_rights(act, &self.access_queries(&votes))? {
             return Err(self.ask_anew(before, &why));
         }
@@ -118,12 +123,29 @@ impl Pass<'_> {
         }
     }
 
+    /// What people said may have been judged by nobody: they are asked anew, and broken glass ends the run.
+    fn heed_gaps(&mut self, before: &Before<'_>, broken: bool) -> Flow<()> {
+        let Some(why) = self.unjudged_votes(before.plan, broken) else { return Ok(()) };
+        if !broken {
+            return Err(self.ask_anew(before, &why));
+        }
+        self.rule_out(before.act)?;
+        Err(either(self.finish(Phase::Failed, "Unguarded", &why)))
+    }
+
     /// There are not enough votes.
     fn wait_for_votes(&mut self, before: &Before<'_>, gate: &Gate, empty: usize, void: &[String]) -> Decision {
         let Before { segment, plan, .. } = before;
         let (expires, deadline) = (self.expiry(plan), deadline(gate, plan));
         if self.world.now >= deadline {
-            return either(self.expire(gate, "NobodyDecided", "nobody decided"));
+            let said = self.approvals(plan);
+            return either(match said.is_empty() {
+                true => self.expire(gate, "NobodyDecided", "nobody decided"),
+                false => {
+                    let what = format!("{} approved, and nobody else decided", said.join(" and "));
+                    self.expire(gate, "TooFewDecided", &what)
+                }
+            });
         }
         if self.world.now >= expires {
             return either(self.plan_segment(before.index, segment, BALLOTS_RAN_OUT));
@@ -181,9 +203,25 @@ impl Pass<'_> {
         else {
             return false;
         };
-        let has =
-            |wanted: &Requirement| terms.requires.iter().any(|r| r.role == wanted.role && r.count >= wanted.count);
-        wanted.requires.iter().all(has)
+        let author = Some(self.frozen.author.as_str()).filter(|author| !author.is_empty());
+        let excludes = wanted.author_may_approve || plan.excluded.as_deref() == author;
+        excludes && floor::is_as_strict(terms, wanted)
+    }
+
+    /// What the platform asks for by now and a plan does not, also where it was made, or begun, before that was asked. What is
+    /// asked for no longer stays in the plan: people were told of it.
+    fn asked_for_since(&self, segment: &Segment<'_>, plan: &Plan) -> Option<String> {
+        let gate = segment.gate.and_then(|name| self.frozen.gates.iter().find(|gate| gate.name == name));
+        let floors = match floor::terms(gate, &plan.steps, &self.world.operator.floors) {
+            // The plan that follows fails, and says why.
+            Err(unmet) => return Some(unmet.sentence),
+            Ok(now) => match (&now.gate, &plan.terms) {
+                (Some(now), Some(terms)) if floor::is_as_strict(terms, now) => return None,
+                (None, _) => return None,
+                _ => now.floors,
+            },
+        };
+        Some(format!("the platform asks for more since it was planned ({})", floors.join("; ")))
     }
 
     /// What must be read to judge whether a plan still holds.

@@ -25,6 +25,7 @@ mod floor;
 mod freeze;
 mod gate;
 mod guards;
+mod in_place;
 mod intent;
 mod journal;
 mod memory;
@@ -45,6 +46,7 @@ use jiff::{SignedDuration, Timestamp};
 pub use finish::still_in_place;
 pub use floor::Floor;
 pub use freeze::{Frozen, Unfit};
+pub use in_place::{Aftermath, Standing, Timed};
 pub use memory::{Memory, Reply, Sent};
 pub use pass::service_account;
 pub use ratify::{Ratification, ratified};
@@ -80,6 +82,8 @@ pub struct Operator {
     pub stamps: bool,
     /// What is asked of gates at least.
     pub floors: Vec<Floor>,
+    /// This process: another name after each start.
+    pub process: String,
 }
 
 /// What to do next. At most one effect.

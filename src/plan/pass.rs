@@ -31,14 +31,24 @@ pub(super) struct Pass<'a> {
 
 /// What the sentence begins with that tells of trouble with the API server.
 const TROUBLE: &str = "the API server: ";
+/// What the sentence begins with that tells until when a request may still arrive.
+pub(super) const ON_ITS_WAY: &str = "the network, until ";
 
 /// Whether people have been told already. Trouble that is worded otherwise at each try (a port, a time of day) is told
-/// once: each telling is a write, after which it is tried again at once.
+/// once: each telling is a write, after which it is tried again at once. So is a time that two operators reckon from
+/// when each of them first saw the run: they would correct each other without end.
 fn says_nothing_new(told: Option<&RunbookRunStatus>, draft: &RunbookRunStatus) -> bool {
+    // Who drives the run is written with what is new, or before an act: two operators would else take it from each other
+    // without end.
+    let named = |status: &RunbookRunStatus| RunbookRunStatus { driver: draft.driver.clone(), ..status.clone() };
+    let renamed = told.filter(|told| told.driver != draft.driver).map(named);
+    let told = renamed.as_ref().or(told);
+    let alike = |told: &str| {
+        [TROUBLE, ON_ITS_WAY].iter().any(|start| told.starts_with(start) && draft.waiting_on.starts_with(start))
+    };
     told.is_some_and(|told| {
         told == draft
-            || (told.waiting_on.starts_with(TROUBLE)
-                && draft.waiting_on.starts_with(TROUBLE)
+            || (alike(&told.waiting_on)
                 && *told == RunbookRunStatus { waiting_on: told.waiting_on.clone(), ..draft.clone() })
     })
 }
@@ -113,11 +123,13 @@ impl<'a> Pass<'a> {
             })?,
             None => return Self::take_up(run, ballots, world),
         };
-        Ok(Self { run, ballots: deciding(ballots), world, frozen, draft })
+        let driver = Some(world.memory.driver(&world.operator.process));
+        Ok(Self { run, ballots: deciding(ballots), world, frozen, draft: RunbookRunStatus { driver, ..draft } })
     }
 
     fn take_up(run: &'a RunbookRun, ballots: &'a [Approval], world: &'a World) -> Flow<Self> {
         let mut draft = run.status.clone().unwrap_or_default();
+        draft.driver = Some(world.memory.driver(&world.operator.process));
         draft.started_at = draft.started_at.or(Some(MicroTime(world.now)));
         draft.observed_generation = run.metadata.generation;
         if let Some(sentence) = stopped(run, "") {

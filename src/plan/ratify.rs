@@ -133,6 +133,7 @@ fn asking(run: &RunbookRun, status: &RunbookRunStatus, now: Timestamp) -> Option
     let mut issued = ballot::issue(run, key, plan, gate, &slot, now);
     let request = &mut issued.spec.request;
     request.kind = BallotKind::Ratify;
+    request.summary = cut(&format!("RATIFY: {}", request.summary), 256);
     request.self_approval = SelfApproval::Never;
     let who: BTreeSet<&str> = votes.iter().map(|(_, vote)| vote.by.as_str()).collect();
     // More than fit: nobody ratifies what nobody can be told apart from.

@@ -5,6 +5,7 @@ use kube::api::ObjectMeta;
 
 use super::freeze::Frozen;
 use super::pass::{Flow, Pass};
+use super::segment::later;
 use super::{Decision, GATE_LOOK, ballot, intent, journal};
 use crate::api::action_record::{ActionRecord, ActionRecordSpec, ActionRecordStatus, RecordKind, RecordState};
 use crate::api::condition::cut;
@@ -77,6 +78,7 @@ pub(super) fn build(run: &RunbookRun, status: &RunbookRunStatus, frozen: &Frozen
         intent_at: outcome.intent_at.clone(),
         acted_at: outcome.acted_at.clone(),
         settled_at: MicroTime(settled.at.0),
+        revert_due: revert_due(frozen, outcome, step),
         revert_of: match original {
             Some(step) => original_of(run, status, step),
             None => frozen.undoing(step).map(|undoing| undoing.record.clone()),
@@ -98,7 +100,7 @@ pub(super) fn build(run: &RunbookRun, status: &RunbookRunStatus, frozen: &Frozen
             labels: Some(labels),
             ..ObjectMeta::default()
         },
-        status: Some(ActionRecordStatus { state: state(outcome, step) }),
+        status: Some(ActionRecordStatus { state: state(outcome, step), note: String::new(), changed_at: None }),
         spec,
     })
 }
@@ -106,12 +108,22 @@ pub(super) fn build(run: &RunbookRun, status: &RunbookRunStatus, frozen: &Frozen
 /// The state of a record at its creation.
 fn state(outcome: &Outcome, step: &str) -> RecordState {
     match outcome.result {
-        Result::Unknown => RecordState::Unknown,
-        Result::Done if outcome.changed && outcome.undo.is_some() && journal::undone(step).is_none() => {
+        // A person said that it was done. It is looked at like every other, and evidence of it stays while it is there.
+        Result::Unknown if !outcome.changed => RecordState::Unknown,
+        Result::Done | Result::Unknown
+            if outcome.changed && outcome.undo.is_some() && journal::undone(step).is_none() =>
+        {
             RecordState::InPlace
         }
-        Result::Done | Result::Refused | Result::Failed => RecordState::OneShot,
+        Result::Done | Result::Unknown | Result::Refused | Result::Failed => RecordState::OneShot,
     }
+}
+
+/// When a change is to be undone, where its step says so and there is something to undo.
+fn revert_due(frozen: &Frozen, outcome: &Outcome, step: &str) -> Option<MicroTime> {
+    let period = frozen.steps.iter().find(|found| found.name == step)?.revert_after.as_ref()?;
+    let done = outcome.acted_at.as_ref().unwrap_or(&outcome.known_at).0;
+    (state(outcome, step) == RecordState::InPlace).then(|| MicroTime(later(done, period.seconds())))
 }
 
 /// The record that the undo of a step is about.

@@ -212,6 +212,7 @@ pub(super) fn planned_step(
     context: &Context<'_>,
     seen: &Seen,
 ) -> Result<PlannedStep, Obstacle> {
+    action::sound(&step.action)?;
     let unseen = seen.missing(&action::look(&step.action, context));
     if !unseen.is_empty() {
         return Err(Obstacle::Unseen(unseen));
@@ -219,6 +220,10 @@ pub(super) fn planned_step(
     let mut prospect = action::plan(&step.action, context, seen)?;
     if let Some(when) = &step.when {
         prospect.warnings.insert(0, format!("only when {when}"));
+    }
+    if let Some(period) = step.revert_after.as_ref().filter(|_| prospect.undo.is_some()) {
+        let how = if step.auto_revert { "it is undone without asking anew" } else { "you are asked to undo it" };
+        prospect.warnings.push(format!("after {period} {how}"));
     }
     let planned = prospect.planned(&step.name, attempt, step.action.key(), token);
     let size = serde_json::to_string(&(&planned.before, &planned.after)).map_or(0, |text| text.len());

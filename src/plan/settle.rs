@@ -31,14 +31,25 @@ impl Pass<'_> {
     /// The token is on the target although this process got no answer: it took place.
     pub fn found_done(&mut self, act: &Act<'_>) -> Flow {
         let sent = self.world.memory.sent.get(&act.planned.token).cloned();
-        let message = "no answer came back; the token on the target shows that it took place";
+        let mut message = "no answer came back; the token on the target shows that it took place".to_owned();
+        if sent.is_none() && self.others_changed_it_too(act) {
+            message += "; somebody else changed it after it was planned, and whoever acted did not live to say what it \
+                        replaced: before is what the plan found";
+        }
         Ok(self.write_outcome(
             act,
             Result::Done,
-            message,
+            &message,
             sent.as_ref().map(|s| &s.effect),
             sent.as_ref().map(|s| s.at),
         ))
+    }
+
+    /// Whether its spec has changed more than once since it was planned: our own act is one change.
+    fn others_changed_it_too(&self, act: &Act<'_>) -> bool {
+        let object = action::object_of(&act.step.action);
+        let now = object.and_then(|object| action::version_of(self.world.seen.object(&object).ok()?).generation);
+        act.planned.seen.generation.zip(now).is_some_and(|(then, now)| now != then + 1)
     }
 
     /// The target is as wanted already: nothing is written, and it is not ours to undo.

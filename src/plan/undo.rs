@@ -11,6 +11,7 @@ use super::finish::{self, InPlace};
 use super::freeze::{Frozen, Unfit};
 use super::intent::planned_of;
 use super::segment::later;
+use crate::api::condition::kind;
 use crate::api::run::Outcome;
 use crate::api::step::{Action, OnFailure, Step, Undoing};
 use crate::api::vote::{Cover, DecidedAs};
@@ -63,23 +64,18 @@ pub(super) fn freeze(run: &RunbookRun, original: &Value, now: Timestamp) -> Resu
         .into_iter()
         .rev()
         .filter(|change| wanted.is_empty() || wanted.iter().any(|name| name == change.step))
-        .filter_map(|InPlace { step: name, attempt, outcome, settled }| {
-            let step = frozen.steps.iter().find(|step| step.name == name)?;
-            let target = planned_of(status, name, attempt, &outcome.plan)?.target.clone();
-            let undoing = Undoing {
-                action: step.action.clone(),
-                target,
-                before: outcome.before.clone(),
-                after: outcome.after.clone(),
-                record: settled.record.clone(),
-                force: run.spec.force,
-                covered: cover(&original, status, outcome).filter(|_| !run.spec.force),
-            };
+        .filter_map(|change| {
+            let step = frozen.steps.iter().find(|step| step.name == change.step)?;
+            let undoing = undoing(&original, status, step, change)?;
+            let covers = !run.spec.force && (run.spec.trigger.is_none() || step.auto_revert);
+            let covered = cover(&original, status, change.outcome).filter(|_| covers);
             // One that cannot be undone keeps none of the others from it.
             Some(Step {
                 when: None,
                 on_failure: OnFailure::Continue,
-                action: Action::Undo(Box::new(undoing)),
+                revert_after: None,
+                auto_revert: false,
+                action: Action::Undo(Box::new(Undoing { force: run.spec.force, covered, ..undoing })),
                 ..step.clone()
             })
         })
@@ -88,12 +84,35 @@ pub(super) fn freeze(run: &RunbookRun, original: &Value, now: Timestamp) -> Resu
     Ok(Frozen { at: MicroTime(now), steps, revert_of: Some(Original { run: of.to_owned(), uid }), ..frozen })
 }
 
+/// What would put back a change of a run.
+pub(super) fn undoing(
+    original: &RunbookRun,
+    status: &RunbookRunStatus,
+    step: &Step,
+    change: InPlace<'_>,
+) -> Option<Undoing> {
+    let InPlace { step: name, attempt, outcome, settled } = change;
+    Some(Undoing {
+        action: step.action.clone(),
+        target: planned_of(status, name, attempt, &outcome.plan)?.target.clone(),
+        before: outcome.before.clone(),
+        after: outcome.after.clone(),
+        record: settled.record.clone(),
+        mark: format!("{}/{}/", ballot::name(original), ballot::uid(original)),
+        force: false,
+        covered: None,
+    })
+}
+
 /// The approval under which something was done, where it covers the undo. Broken glass opened the gates of its run only.
 fn cover(original: &RunbookRun, status: &RunbookRunStatus, outcome: &Outcome) -> Option<Cover> {
     let plan = status.plans.get(&outcome.plan)?;
     let period = plan.terms.as_ref()?.covers_undo.as_ref()?;
     let glass = outcome.approvals.iter().any(|vote| vote.decided_as == DecidedAs::BreakGlass);
-    if glass || outcome.approvals.is_empty() {
+    // What nobody else has ratified, or somebody has disowned, is nobody's leave for more.
+    let alone = outcome.approvals.iter().any(|vote| vote.decided_as.needs_ratification());
+    let ratified = status.conditions.iter().any(|c| c.kind == kind::RATIFIED && c.reason == "Ratified");
+    if glass || (alone && !ratified) || outcome.approvals.is_empty() {
         return None;
     }
     let done = outcome.acted_at.as_ref().unwrap_or(&outcome.known_at).0;

@@ -17,9 +17,9 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
 
-use crate::api::action_record::RecordState;
-use crate::api::{ActionRecord, ActionRecordSpec, FIELD_MANAGER};
-use crate::perform::{CallError, timely};
+use crate::api::action_record::{ActionRecordStatus, RecordState};
+use crate::api::{ActionRecord, FIELD_MANAGER};
+use crate::perform::{CallError, body, timely};
 use crate::plan::hash_of;
 
 /// Why a record is not there.
@@ -55,15 +55,40 @@ pub async fn create(client: &Client, record: &ActionRecord) -> Result<(), Record
         Ok(_) => Ok(()),
         Err(error) if error.code() == Some(409) => {
             let there = timely(records.get(name)).await?.spec;
-            // The hash is from the journal, and stays what it was when a later version words a record otherwise.
-            let same_entry = |spec: &ActionRecordSpec| (spec.run_uid.clone(), spec.hash.clone());
-            let (found, wanted) = (hash_of(&there), hash_of(&record.spec));
-            if found == wanted || same_entry(&there) == same_entry(&record.spec) {
+            if body::is_same_record(&there, record) {
                 return Ok(());
             }
+            let (found, wanted) = (hash_of(&there), hash_of(&record.spec));
             Err(RecordError::Differs { name: name.to_owned(), namespace: namespace.to_owned(), found, wanted })
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Notes that a change has drifted, or is in place again, where its record still says `before`. Whoever has undone it
+/// meanwhile is right.
+///
+/// # Errors
+/// [`CallError`] where it was not noted, as far as is known.
+pub async fn note(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    before: &ActionRecordStatus,
+    after: &ActionRecordStatus,
+) -> Result<(), CallError> {
+    let records = Api::<ActionRecord>::namespaced(client.clone(), namespace);
+    let patch = json!([
+        {"op": "test", "path": "/status/state", "value": before.state},
+        {"op": "replace", "path": "/status", "value": after},
+    ]);
+    let patch: json_patch::Patch = serde_json::from_value(patch).unwrap_or_default();
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    match timely(records.patch(name, &params, &Patch::Json::<()>(patch))).await {
+        Ok(_) => Ok(()),
+        // Gone, or no longer as it was.
+        Err(error) if matches!(error.code(), Some(404 | 422)) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -73,7 +98,7 @@ pub async fn create(client: &Client, record: &ActionRecord) -> Result<(), Record
 /// [`CallError`] where it was not noted, as far as is known.
 pub async fn mark(client: &Client, namespace: &str, name: &str, state: RecordState) -> Result<(), CallError> {
     let records = Api::<ActionRecord>::namespaced(client.clone(), namespace);
-    let patch = json!({"status": {"state": state}});
+    let patch = body::marking(state);
     match timely(records.patch(name, &PatchParams::apply(FIELD_MANAGER), &Patch::Merge(patch))).await {
         Ok(_) => Ok(()),
         Err(error) if error.code() == Some(404) => Ok(()),

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::chain::Link;
+use super::cover;
 use super::evidence::{Evidence, Stored};
 use super::finding::{But, Finding, Note};
 use crate::api::line::cut;
@@ -20,17 +21,22 @@ fn approved<'a>(link: &Link<'a>, evidence: &'a Evidence, run: Option<&Stored>) -
         run_uid: record.text("/spec/runUID"),
         plan_hash: record.text("/spec/planHash"),
     };
-    let original = link.record.text("/spec/revertOf");
-    let plans = run.and_then(|run| run.object.pointer("/status/plans")).and_then(Value::as_object);
-    let of_record =
-        |plan: &&Value| plan.get("planHash").and_then(Value::as_str) == Some(link.record.text("/spec/planHash"));
-    let covered =
-        plans.and_then(|plans| plans.values().find(of_record)).is_some_and(|plan| plan.get("covered").is_some());
-    if original.is_empty() || !covered {
+    if covered(link, run).is_none() {
         return Some(of(link.record));
     }
-    let named = |record: &&'a Stored| (record.namespace(), record.name()) == (link.record.namespace(), original);
-    evidence.records.iter().find(named).map(of)
+    original(link, evidence).map(of)
+}
+
+/// What the run of an undo says of the approval that covers it; none where it stands by its own.
+fn covered<'a>(link: &Link<'_>, run: Option<&'a Stored>) -> Option<&'a Value> {
+    let undoes = !link.record.text("/spec/revertOf").is_empty();
+    cover::plan_of(link.record, run).filter(|_| undoes)?.get("covered")
+}
+
+/// The record of what a record undoes.
+fn original<'a>(link: &Link<'a>, evidence: &'a Evidence) -> Option<&'a Stored> {
+    let name = link.record.text("/spec/revertOf");
+    evidence.records.iter().find(|record| (record.namespace(), record.name()) == (link.record.namespace(), name))
 }
 
 /// Judges what a record says of its approvals.
@@ -46,6 +52,17 @@ pub(super) fn judge(
         notes.push(Note::ApprovedElsewhere { record: link.name.to_owned(), original });
         return;
     };
+    if let Some(cover) = covered(link, run)
+        && let Some(original) = original(link, evidence)
+    {
+        let not_covered = |beyond| Finding::NotCovered {
+            record: link.name.to_owned(),
+            seq: link.seq,
+            original: original.name().to_owned(),
+            beyond,
+        };
+        findings.extend(cover::judge(link, original, cover, evidence).into_iter().map(not_covered));
+    }
     let approvals = link.record.object.pointer("/spec/approvals").and_then(Value::as_array);
     for vote in approvals.into_iter().flatten() {
         let text = |key: &str| vote.get(key).and_then(Value::as_str).unwrap_or_default();

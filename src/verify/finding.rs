@@ -159,6 +159,18 @@ pub enum Finding {
         /// What is wrong with the ballot.
         but: But,
     },
+    /// A record stands under the approval of what it says it undoes, which does not reach so far.
+    #[error("record {record} (seq {seq}) stands under the approval of record {original}, but {beyond}")]
+    NotCovered {
+        /// Its name.
+        record: String,
+        /// Its place.
+        seq: i64,
+        /// The record whose approval it is.
+        original: String,
+        /// What that does not reach.
+        beyond: Beyond,
+    },
     /// A record says that somebody broke the glass, and the run does not.
     #[error("record {record} (seq {seq}) says that {by} broke the glass, but run {run} does not say so")]
     Glass {
@@ -284,6 +296,36 @@ pub enum But {
     Changed,
 }
 
+/// Why an approval does not cover an undo.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "beyond", rename_all_fields = "camelCase")]
+pub enum Beyond {
+    /// Its run names other votes.
+    #[error("its run is covered by the approval of another plan")]
+    AnotherPlan,
+    /// It is about something else.
+    #[error("it changed another target")]
+    AnotherTarget,
+    /// It made something that was not there before.
+    #[error("it did not put back what was there before")]
+    NotPutBack,
+    /// Nobody gave leave for an undo.
+    #[error("the gate before that covers no undo")]
+    NoLeave,
+    /// The leave had ended.
+    #[error("that covered its undo until {until} only")]
+    TooLate {
+        /// Until when.
+        until: String,
+    },
+    /// Whoever asked for it is who approved it.
+    #[error("{by} asked for it, and may not be the one who approves")]
+    OwnVote {
+        /// Who.
+        by: String,
+    },
+}
+
 /// What cannot be told, and why; nothing wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 pub enum Note {
@@ -318,6 +360,7 @@ impl Finding {
             | Self::NotInJournal { seq, .. }
             | Self::NotApproved { seq, .. }
             | Self::Ballot { seq, .. }
+            | Self::NotCovered { seq, .. }
             | Self::Glass { seq, .. }
             | Self::Gone { seq, .. }
             | Self::NotAsExported { seq, .. }

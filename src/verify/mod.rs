@@ -4,6 +4,7 @@
 //! chain     each record by itself, and that it names the one before it
 //! journal   the records against their run: every settled step, the tail, the head
 //! ballots   the approvals of a record against the ballots that people marked
+//! cover     an undo that stands under the approval of what it undoes
 //! anchor    all of it against an older export
 //! ```
 //!
@@ -12,6 +13,7 @@
 mod anchor;
 mod ballots;
 mod chain;
+mod cover;
 mod evidence;
 mod finding;
 mod journal;
@@ -22,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-pub use evidence::{Evidence, Stored, Unreadable};
+pub use evidence::{Evidence, Stored, Unreadable, objects};
 pub use finding::{But, Finding, Note};
 
 use chain::Link;

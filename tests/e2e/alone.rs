@@ -73,7 +73,7 @@ fn alone_at_night(town: &Town) -> Result<()> {
         "alice",
         name,
         &approve(&ballot),
-        "you (alice) asked for this run; somebody else must approve it; if nobody else decides for a while, this ballot opens to you",
+        "you (alice) asked for this run; somebody else must approve it; if nobody else decides, this ballot opens to you, when the run says so: kubectl get rbr -n ",
     )?;
     town.wait_held("night", "alice may decide too, since nobody else has")?;
     // The role is asked of her like of everybody, and nobody but the operator opens a ballot.

@@ -94,11 +94,7 @@ fn the_wrong_people_and_the_wrong_words(leg: Leg) -> Result<()> {
             "the code does not match this plan; read the plan (kubectl describe apv -n REFUSE room-1-1)",
         ),
         ("bob", "approve=", "the code does not match this plan"),
-        (
-            "bob",
-            &format!("approve={code}"),
-            &format!("this ballot wants to know why: approve=\"{code} queue grows, capacity is free\""),
-        ),
+        ("bob", &format!("approve={code}"), &format!("this ballot wants to know why: approve=\"{code} YOUR REASON\"")),
         ("bob", &format!("approve={code} \t "), "this ballot wants to know why"),
         ("bob", "deny= ", "this ballot wants to know why: deny=\"wrong service\""),
         ("bob", &format!("approve={code} {}", "why ".repeat(300)), "say why in at most 1000 characters"),
@@ -161,7 +157,7 @@ fn the_wrong_people_and_the_wrong_words(leg: Leg) -> Result<()> {
         Ok(text(&entry, "/time").to_owned())
     })?;
     let decided = format!(
-        "this ballot is already decided by bob at {at}: deny; to stop the run after all: kubectl annotate rbr -n {} room-1 abort=\"why\"",
+        "this ballot is already decided by bob at {at}: deny; to stop the run while it goes on: kubectl annotate rbr -n {} room-1 abort=\"why\"",
         town.namespace
     );
     let late = |more: &str| {

@@ -9,7 +9,7 @@ use crate::refusal::{create, refused_create, run};
 use crate::town::{Leg, Town, WITHIN, text};
 
 /// A runbook in which everything is right.
-fn runbook(name: &str) -> Value {
+pub fn runbook(name: &str) -> Value {
     json!({
         "apiVersion": "firstaid.dev/v1alpha1", "kind": "Runbook", "metadata": {"name": name},
         "spec": {
@@ -30,7 +30,7 @@ fn runbook(name: &str) -> Value {
 }
 
 /// The runbook with another value at a place; null takes the place away.
-fn with(mut runbook: Value, pointer: &str, value: Value) -> Value {
+pub fn with(mut runbook: Value, pointer: &str, value: Value) -> Value {
     let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
     let parent = runbook.pointer_mut(parent).expect("a place");
     match (parent, value) {
@@ -47,7 +47,7 @@ fn with(mut runbook: Value, pointer: &str, value: Value) -> Value {
 
 const TARGET: &str = "this is no name of an object: lower-case letters, digits, dashes and dots, or an expression that is the whole value: ${params.NAME}";
 
-fn refused_runbooks() -> Vec<(&'static str, Value, &'static str)> {
+pub fn refused_runbooks() -> Vec<(&'static str, Value, &'static str)> {
     let target = "/spec/steps/0/scale/target/name";
     let scale = "/spec/steps/0/scale";
     vec![
@@ -184,7 +184,11 @@ fn a_bad_run_is_refused_with_a_sentence() -> Result<()> {
     for leg in [Leg::Stamping, Leg::Plain] {
         let town = Town::empty(leg, "bad-run")?;
         for (pointer, value, sentence) in [
-            ("/spec/reason", json!("  \t "), "say why the runbook is started: the reason is blank"),
+            (
+                "/spec/reason",
+                json!("  \t "),
+                "say why the runbook is started, in words of your own: the reason is blank",
+            ),
             ("/spec/reason", json!(""), "spec.reason in body should be at least 1 chars long"),
             ("/spec/reason", Value::Null, "spec.reason: Required value"),
             ("/spec/runbook", Value::Null, "spec.runbook: Required value"),
@@ -215,7 +219,7 @@ fn a_bad_run_is_refused_with_a_sentence() -> Result<()> {
 }
 
 /// What only a look at the cluster, or an evaluation, can tell: the rehearsal says it, and so does a run all the same.
-fn stalled_runbooks() -> Vec<(&'static str, Value, &'static str, &'static str)> {
+pub fn stalled_runbooks() -> Vec<(&'static str, Value, &'static str, &'static str)> {
     let flags = "/spec/steps/1/disable/configMap";
     let edit = |name: &'static str, pointer: &str, value: Value, reason: &'static str, sentence: &'static str| {
         (name, with(runbook(name), pointer, value), reason, sentence)

@@ -267,10 +267,10 @@ fn broken_glass(town: &Town, receiver: &Receiver) -> Result<()> {
     let broken = receiver.wait("BrokenGlass", "glass")?;
     let line = text(&broken, "/text");
     let said = format!(
-        "[sandbox] BROKEN GLASS by dave: {}/glass (runbook never): the database is down and nobody answers. ",
+        "[sandbox] BROKEN GLASS by dave: {}/glass (runbook never). Somebody else is asked to ratify or disown it ",
         town.namespace
     );
-    assert!(line.starts_with(&said), "{line}");
+    assert!(line.starts_with(&said) && line.ends_with(". “the database is down and nobody answers”"), "{line}");
     let done = town.wait_phase("glass", "Succeeded")?;
     assert_eq!(text(&receiver.wait("Ended", "glass")?, "/recordHead"), text(&done, "/status/recordHead"));
     let due = receiver.wait("RatificationDue", "glass")?;
@@ -430,7 +430,8 @@ fn people_are_told_that_the_operator_stopped_and_that_it_acts_again() -> Result<
         let away = receiver.wait("GuardsAway", "")?;
         let line = text(&away, "/text");
         assert!(line.starts_with("[sandbox] FIRST AID HAS STOPPED ACTING: "), "{line}");
-        assert!(line.contains(r#"spec.validationActions is ["Audit"]"#), "{line}");
+        assert!(line.contains("spec.validationActions is ['Audit']"), "{line}");
+        assert!(text(&away, "/message").contains(r#"spec.validationActions is ["Audit"]"#), "{away:#}");
         patch(json!(["Deny", "Audit"]))?;
         receiver.wait("GuardsBack", "")?;
         let told: Vec<String> = receiver.shared().taken.iter().map(|m| text(m, "/event").to_owned()).collect();

@@ -30,7 +30,7 @@ fn base(kind: &str) -> Option<(&'static str, &'static str)> {
 }
 
 /// One runtime for all tests: a client lives on the one it was made on.
-fn runtime() -> &'static Runtime {
+pub fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime"))
 }

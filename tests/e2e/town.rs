@@ -132,6 +132,10 @@ impl Town {
     pub fn start_operator_with(&mut self, more: &[&str]) -> Result<()> {
         let lease = format!("--lease-name={}", self.namespace);
         let mut args = vec!["--namespaces", &self.namespace, &lease, "--lease-seconds=3", "--cluster-name=sandbox"];
+        // What became of a record is noted while a test looks at it only where the test is about that.
+        if !more.iter().any(|arg| arg.starts_with("--in-place-seconds")) {
+            args.push("--in-place-seconds=3600");
+        }
         args.extend(more);
         let binary = std::path::Path::new(env!("CARGO_BIN_EXE_firstaid"));
         let mut operator = self.sandbox.start_operator(binary, &args, &[("RUST_LOG", "info,firstaid=debug")])?;

@@ -123,7 +123,10 @@ fn what_cannot_be_checked_is_no_pass(town: &Town) -> Result<()> {
         ensure!(code == 2 && said.contains(sentence), "{args:?} ended with {code}: {said}");
     }
     let (code, said) = verify(town, "mallory", &["-n", "kube-system"])?;
-    ensure!(code == 2 && said.contains("may you? see: kubectl auth can-i list"), "{code}: {said}");
+    ensure!(
+        code == 2 && said.contains("see: kubectl auth can-i list approvals.firstaid.dev -n kube-system"),
+        "{code}: {said}"
+    );
     Ok(())
 }
 

@@ -52,7 +52,7 @@ impl GuardNews {
                 let told = std::mem::take(&mut self.stopped);
                 let line = "First Aid acts again: its admission policies are in force. What people decided while they \
                             may have been away is asked anew";
-                (told || returned).then(|| spoken(notice(Happening::GuardsBack), line))
+                (told || returned).then(|| spoken(notice(Happening::GuardsBack), line, ""))
             }
             Err(why) => {
                 if self.stopped || (!known && now.duration_since(since) < BEGINNING) {
@@ -60,11 +60,8 @@ impl GuardNews {
                 }
                 self.stopped = true;
                 let notice = Notice { message: cut(why, LONGEST_WHY), ..notice(Happening::GuardsAway) };
-                let line = format!(
-                    "FIRST AID HAS STOPPED ACTING: its admission policies are not proven to be in force: {}",
-                    notice.message
-                );
-                Some(spoken(notice, &line))
+                let line = "FIRST AID HAS STOPPED ACTING: its admission policies are not proven to be in force";
+                Some(spoken(notice, line, ""))
             }
         }
     }

@@ -91,19 +91,18 @@ impl<'a> Change<'a> {
         notice.command = self.describe("apv", &ballot);
         let again = match asked {
             Asked::First => String::new(),
-            Asked::Again => format!(" AGAIN ({})", cut(&plan.revised_because, LONGEST_NAME)),
+            Asked::Again => format!(" AGAIN ({})", quoted(&cut(&plan.revised_because, LONGEST_NAME))),
         };
         let until = notice.until.map(|at| format!(" until {}", at.strftime("%Y-%m-%dT%H:%M:%SZ"))).unwrap_or_default();
         let line = format!(
-            "APPROVAL NEEDED{again}: {}: {}. Asked by {}: {}. It takes {}{until}, on {}",
+            "APPROVAL NEEDED{again}: {}: {}. It takes {}{until}, on {}",
             subject(&notice),
             notice.summary,
-            notice.by,
-            notice.message,
             notice.needed.join(" and "),
             notice.ballots.join(", "),
         );
-        spoken(notice, &line)
+        let asked = format!("Asked by {}: ", notice.by);
+        spoken(notice, &line, &asked)
     }
 
     /// Somebody decided without a second person.
@@ -121,11 +120,10 @@ impl<'a> Change<'a> {
             ..self.notice(event)
         };
         let line = format!(
-            "{how}: {}: {}. Somebody else is asked to ratify or disown it when the run has ended",
-            subject(&notice),
-            notice.message
+            "{how}: {}. Somebody else is asked to ratify or disown it when the run has ended",
+            subject(&notice)
         );
-        spoken(notice, &line)
+        spoken(notice, &line, "")
     }
 
     fn needs_human(&self, after: &RunbookRunStatus) -> Notice {
@@ -137,8 +135,8 @@ impl<'a> Change<'a> {
         }
         let command = after.next_commands.first().map(|command| cut(command, LONGEST_COMMAND)).unwrap_or_default();
         let notice = Notice { message, command, ..self.notice(Happening::NeedsHuman) };
-        let line = format!("A PERSON IS NEEDED: {} at {}: {}", subject(&notice), notice.progress, notice.message);
-        spoken(notice, &line)
+        let line = format!("A PERSON IS NEEDED: {} at {}", subject(&notice), notice.progress);
+        spoken(notice, &line, "It waits for ")
     }
 
     fn ended(&self, after: &RunbookRunStatus) -> Notice {
@@ -162,8 +160,8 @@ impl<'a> Change<'a> {
             "" => String::new(),
             head => format!(". Its records end with {head}"),
         };
-        let line = format!("ENDED {:?}: {}: {}{still}{records}", after.phase, subject(&notice), notice.message);
-        spoken(notice, &line)
+        let line = format!("ENDED {:?}: {}{still}{records}", after.phase, subject(&notice));
+        spoken(notice, &line, "")
     }
 
     /// What a decision without a second person waits for, or what has become of it.
@@ -182,8 +180,8 @@ impl<'a> Change<'a> {
                 command: self.describe("rbr", self.run.metadata.name.as_deref().unwrap_or_default()),
                 ..self.notice(event)
             };
-            let line = format!("{word}: {}: {}", subject(&notice), notice.message);
-            return (!told).then(|| spoken(notice, &line));
+            let line = format!("{word}: {}", subject(&notice));
+            return (!told).then(|| spoken(notice, &line, ""));
         }
         // Its ballot is issued right before the run ends, and another one where a mark on it proved nothing.
         let asked = self.before.filter(|before| before.finished).map(|before| &before.ratification);
@@ -197,8 +195,8 @@ impl<'a> Change<'a> {
             command: self.describe("apv", &after.ratification),
             ..self.notice(Happening::RatificationDue)
         };
-        let line = format!("TO BE RATIFIED by somebody else: {}: {}", subject(&notice), notice.message);
-        Some(spoken(notice, &line))
+        let line = format!("TO BE RATIFIED by somebody else: {}", subject(&notice));
+        Some(spoken(notice, &line, ""))
     }
 
     fn describe(&self, kind: &str, name: &str) -> String {
@@ -259,23 +257,39 @@ pub(super) fn name_of(cluster: &Cluster) -> String {
     cut(if cluster.name.is_empty() { &cluster.uid } else { &cluster.name }, LONGEST_NAME)
 }
 
-/// `shop/shed-load-7f3k (runbook shed-load, incident INC-7)`.
+/// `shop/shed-load-7f3k (runbook shed-load, incident INC-7)`. An incident whose key is no word is left to the field: whoever
+/// starts a run writes it, and it could be a sentence like ours.
 fn subject(notice: &Notice) -> String {
+    let is_word = |key: &str| key.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '#'));
     let incident = match notice.incident.as_str() {
         "" => String::new(),
-        incident => format!(", incident {incident}"),
+        incident if is_word(incident) => format!(", incident {incident}"),
+        _ => ", incident as in the field".to_owned(),
     };
     format!("{}/{} (runbook {}{incident})", notice.namespace, notice.run, notice.runbook)
 }
 
-/// The message with this line for people, the cluster before it and the command behind it.
-pub(super) fn spoken(notice: Notice, line: &str) -> Notice {
+/// The message with this line for people: the cluster, the line, the command, and last the words of the message in quotation
+/// marks. Strangers wrote some of them (a reason, a refusal of another program), and they may read like a sentence and a
+/// command of ours: they come behind ours, and they cannot leave their quotation marks.
+pub(super) fn spoken(notice: Notice, line: &str, lead: &str) -> Notice {
     let cluster = if notice.cluster.is_empty() { String::new() } else { format!("[{}] ", notice.cluster) };
     let command = if notice.command.is_empty() { String::new() } else { format!(". See: {}", notice.command) };
     // The command stays whole, however long the rest is.
     let command = cut(&plain(&command), LONGEST_COMMAND + 16);
-    let line = cut(&plain(&format!("{cluster}{line}")), LONGEST_TEXT - command.len());
-    Notice { text: format!("{line}{command}"), ..notice }
+    let words = match notice.message.as_str() {
+        "" => String::new(),
+        words => format!(". {}{}", plain(lead), quoted(&cut(&plain(words), LONGEST_MESSAGE))),
+    };
+    let line = cut(&plain(&format!("{cluster}{line}")), LONGEST_TEXT.saturating_sub(command.len() + words.len()));
+    Notice { text: format!("{line}{command}{words}"), ..notice }
+}
+
+/// Words that are not ours: in quotation marks that they cannot close.
+fn quoted(words: &str) -> String {
+    let closes = |character: char| matches!(character, '“' | '”' | '"');
+    let within: String = words.chars().map(|character| if closes(character) { '\'' } else { character }).collect();
+    format!("“{within}”")
 }
 
 /// The text as a chat shows it and does nothing else: strangers wrote some of it. `<` begins what Slack and Google Chat take

@@ -10,10 +10,10 @@ use crate::api::runbook::{ReasonRule, SelfApproval};
 use crate::api::{APPROVE_ANNOTATION, Approval, BY_ANNOTATION};
 
 /// The sentence with which the chart's policy refuses it.
-pub(super) const OUR_SENTENCE: &str = "a ballot is issued empty";
+pub(in crate::perform) const OUR_SENTENCE: &str = "a ballot is issued empty";
 
 /// A ballot that nobody may ever create.
-pub(super) fn decided_ballot() -> Approval {
+pub(in crate::perform) fn decided_ballot() -> Approval {
     let never = jiff::Timestamp::UNIX_EPOCH;
     let mut ballot = Approval::new(
         "firstaid-guard-proof",

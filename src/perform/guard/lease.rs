@@ -44,11 +44,12 @@ impl Memory {
         Ok(Kept { known, lease })
     }
 
-    /// Keeps what is known, on condition that nobody has kept anything since it was read.
+    /// Keeps what is known, on condition that nobody has kept anything since it was read. The version of the Lease now: that of
+    /// the whole storage, since each write has a newer one and this one always changes something.
     ///
     /// # Errors
     /// [`CallError`] where it was not kept, as far as is known.
-    pub async fn write(&self, kept: Kept, known: &Known) -> Result<(), CallError> {
+    pub async fn write(&self, kept: Kept, known: &Known) -> Result<Option<u64>, CallError> {
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let new = kept.lease.is_none();
         let mut lease = kept.lease.unwrap_or_else(|| Lease {
@@ -67,6 +68,6 @@ impl Memory {
         } else {
             timely(self.leases.replace(NAME, &params, &lease)).await
         };
-        written.map(drop)
+        Ok(written?.metadata.resource_version.and_then(|version| version.parse().ok()))
     }
 }

@@ -10,6 +10,7 @@ mod canary;
 mod lease;
 mod standing;
 
+pub(in crate::perform) use canary::{OUR_SENTENCE, decided_ballot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
@@ -61,6 +62,9 @@ pub struct Guard {
     /// One at a time makes a proof. Whoever has a good one does not wait for it: the next one is made while it still counts.
     /// Why the newest attempt gave none, and when: hundreds of runs that wait for a proof ask the API server as often as one.
     proving: tokio::sync::Mutex<Option<(Instant, String)>>,
+    /// The newest version of anything that was seen.
+    newest: Mutex<u64>,
+    setbacks: tokio::sync::watch::Sender<usize>,
 }
 
 /// Why an attempt gave no proof.
@@ -94,6 +98,8 @@ impl Guard {
             guarding,
             standing: Mutex::default(),
             proving: tokio::sync::Mutex::default(),
+            newest: Mutex::default(),
+            setbacks: tokio::sync::watch::Sender::new(0),
         }
     }
 
@@ -140,6 +146,34 @@ impl Guard {
         self.standing().proven.is_some_and(|at| at.elapsed() < self.guarding.good_for)
     }
 
+    /// How often the API server's history was seen to go back. Changes when it is seen once more.
+    pub fn setbacks(&self) -> tokio::sync::watch::Receiver<usize> {
+        self.setbacks.subscribe()
+    }
+
+    /// The API server's history was seen to go back.
+    pub fn set_back(&self) {
+        self.setbacks.send_modify(|setbacks| *setbacks += 1);
+    }
+
+    /// Something of this version was stored.
+    pub fn saw_version(&self, version: u64) {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        *newest = version.max(*newest);
+    }
+
+    /// What was written just now is newer than all that was seen before it was sent, or the storage was set back. A watch that
+    /// began before says nothing until the versions have caught up.
+    fn heed_history(&self, written: Option<u64>, before: u64) {
+        let Some(written) = written else { return };
+        if written > before {
+            return self.saw_version(written);
+        }
+        tracing::error!(written, before, "history went back: the storage of the API server was set back");
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = written;
+        self.set_back();
+    }
+
     /// Looks, and keeps what was seen.
     async fn prove(&self) -> Result<(), String> {
         let (started, seen) = (Instant::now(), super::now());
@@ -163,8 +197,12 @@ impl Guard {
         if known.is_same_as(&kept.known) && (judged.is_err() || !renewed) {
             return judged;
         }
+        let newest = *self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         match self.memory.write(kept.clone(), &known).await {
-            Ok(()) => judged,
+            Ok(version) => {
+                self.heed_history(version, newest);
+                judged
+            }
             // Another replica was first, or it is a bad moment: what is kept says no less than it did.
             Err(error) if known.is_same_as(&kept.known) => {
                 tracing::debug!(%error, "when the guards were last seen was not noted");

@@ -432,7 +432,7 @@ fn a_floor_is_in_the_plan_and_asks_for_its_votes() {
     c.mark("shed-1-1", "bob", "approve", "CODE go");
     c.seconds_later(2);
     assert_eq!(c.sent, 0);
-    // What the platform asks later changes no plan that people are reading.
+    // What it asks for no longer stays in the plan that people are reading.
     c.floors.clear();
     c.mark("shed-1-2", "dave", "approve", "CODE go");
     assert_eq!(c.until_the_end(), Phase::Succeeded);

@@ -71,7 +71,59 @@ fn a_new_process_that_finds_the_target_changed_asks_a_person_too() {
     c.pass();
     c.somebody_replaces("checkout", 6);
     c.pass();
+    // Another copy of what the process before it sent may still arrive, and overtake what a person says.
+    assert!(c.waiting_on().starts_with("the network, until "), "{}", c.waiting_on());
+    c.seconds_later(66);
     assert_eq!(c.phase(), Phase::NeedsHuman);
+}
+
+fn writes_of_a_quiet_run() -> usize {
+    let mut c = approved(&[]);
+    c.until_the_end();
+    c.journal_writes
+}
+
+#[test]
+fn a_new_process_has_written_the_journal_before_it_acts() {
+    let mut c = Cluster::gated();
+    c.pass();
+    assert_eq!(c.status().driver.as_ref().unwrap().process, "firstaid-0/1");
+    c.crash();
+    c.pass();
+    assert_eq!(c.status().driver.as_ref().unwrap().process, "firstaid-0/1", "while it waits there is nothing to write");
+    c.approve();
+    c.until_the_end();
+    assert_eq!(
+        (c.journal_writes, c.status().driver.as_ref().unwrap().process.as_str()),
+        (writes_of_a_quiet_run() + 1, "firstaid-0/2")
+    );
+}
+
+#[test]
+fn a_process_that_does_not_know_what_became_of_a_write_makes_another_one_before_it_acts() {
+    let mut c = Cluster::gated();
+    c.pass();
+    c.approve();
+    c.memory.writing();
+    c.until_the_end();
+    assert_eq!((c.journal_writes, c.status().driver.as_ref().unwrap().claim), (writes_of_a_quiet_run() + 1, 1));
+}
+
+/// A proxy on the way may repeat a request. The second time it is refused, because of the first time.
+#[test]
+fn a_request_that_was_repeated_is_not_said_to_be_refused() {
+    for stops in [false, true] {
+        let mut c = approved(&[Fate::Repeated]);
+        c.until(|c| c.sent == 1);
+        if stops {
+            c.annotate("abort", "wrong service");
+        }
+        c.until_phase(Phase::NeedsHuman);
+        assert!(c.waiting_on().contains("is not known (its token is there"), "{}", c.waiting_on());
+        c.annotate("settle", "done it has 10");
+        c.until_the_end();
+        assert_eq!((c.record_of("out").spec.result, c.status().in_place_at_end), (Result::Unknown, Some(1)));
+    }
 }
 
 fn asked() -> Cluster {
@@ -285,4 +337,37 @@ fn a_token_that_this_operator_has_not_sent_proves_nothing() {
     c.annotate("settle", "not-done mallory wrote it");
     c.until(|c| !c.open_ballots().is_empty());
     assert_eq!(c.record_of("out").spec.result, Result::Unknown);
+}
+
+/// A process that was stopped for longer than its lease lasts, and goes on as if nothing had been.
+#[test]
+fn what_nobody_had_touched_another_one_may_have_while_this_one_was_stopped() {
+    let mut c = Cluster::gated();
+    c.until_phase(Phase::Waiting);
+    c.pass();
+    let stopped = c.memory.clone();
+    assert!(!stopped.untouched.is_empty());
+    c.crash();
+    c.approve();
+    c.fates.push_back(Fate::DiesAfter);
+    c.pass();
+    assert_eq!(c.writes.len(), 1);
+    c.memory = stopped;
+    c.now += SignedDuration::from_secs(20);
+    c.annotate("abort", "enough");
+    assert_eq!(c.until_the_end(), Phase::Aborted);
+    assert_eq!(c.step("out.1").outcome.as_ref().unwrap().result, Result::Done, "what was done is recorded");
+}
+
+#[test]
+fn a_value_before_that_nobody_can_know_is_not_made_up() {
+    let mut c = Cluster::gated();
+    c.until_phase(Phase::Waiting);
+    c.somebody_scales("checkout", 6);
+    c.approve();
+    c.fates.push_back(Fate::DiesAfter);
+    c.pass();
+    assert_eq!(c.until_the_end(), Phase::Succeeded);
+    let outcome = c.step("out.1").outcome.as_ref().unwrap();
+    assert!(outcome.message.ends_with("before is what the plan found"), "{}", outcome.message);
 }

@@ -18,6 +18,7 @@ fn object<T: serde::Serialize>(found: Option<&T>) -> Answer {
 impl Cluster {
     pub(super) fn operator(&self) -> Operator {
         Operator {
+            process: self.process.clone(),
             namespace: "firstaid-system".to_owned(),
             cluster: Named { name: "test".to_owned(), uid: "c1".to_owned() },
             stamps: self.stamps,
@@ -37,6 +38,7 @@ impl Cluster {
                 self.blind.get(&key).cloned().unwrap_or_else(|| Answer::Object(self.objects.get(&key).cloned()))
             }
             Query::Autoscalers => self.autoscalers.clone(),
+            Query::Objects { .. } => Answer::Objects(Vec::new()),
             Query::ScalePaths { .. } => Answer::ScalePaths(None),
             Query::DryRun(_) => self.dry_run.clone(),
             Query::Access { .. } => self.access.clone(),
@@ -76,6 +78,7 @@ impl Cluster {
                 assert!(step.outcome.is_none() || record.is_some(), "{key} was never settled");
             }
         }
+        self.journal_writes += 1;
         self.memory.wrote(self.run.status.as_ref(), &status);
         self.run.status = Some(status);
     }
@@ -140,6 +143,10 @@ impl Cluster {
             Fate::Lost => {
                 let _ = self.apply(effect);
                 Reply::Ambiguous("no answer within 10 s".to_owned())
+            }
+            Fate::Repeated => {
+                let _ = self.apply(effect);
+                Reply::Refused { code: 422, message: "the test failed".to_owned() }
             }
             Fate::Cut => Reply::Ambiguous("connection reset".to_owned()),
             Fate::Late => {

@@ -21,6 +21,8 @@ pub enum Fate {
     Refused(u16),
     /// It arrives, and the answer is lost.
     Lost,
+    /// It arrives twice on its way, and the answer is that of the second time.
+    Repeated,
     /// It does not arrive, and there is no answer.
     Cut,
     /// It is on its way: it arrives when the test says so, and there is no answer.
@@ -43,6 +45,8 @@ pub struct Cluster {
     pub ballots: BTreeMap<String, Approval>,
     pub records: BTreeMap<String, ActionRecord>,
     pub memory: Memory,
+    /// The name of the operator's process: another one after a crash.
+    pub process: String,
     pub stamps: bool,
     pub floors: Vec<plan::Floor>,
     pub brake: Answer,
@@ -68,6 +72,8 @@ pub struct Cluster {
     pub late_before_next_act: bool,
     /// Acts that are on their way.
     pub late: Vec<(Timestamp, Effect)>,
+    /// How often the journal was written.
+    pub journal_writes: usize,
     /// Tokens of the writes that changed something.
     pub writes: Vec<String>,
     /// Acts that were sent.
@@ -138,6 +144,7 @@ impl Cluster {
             ballots: BTreeMap::new(),
             records: BTreeMap::new(),
             memory: Memory::default(),
+            process: "firstaid-0/1".to_owned(),
             stamps: true,
             floors: Vec::new(),
             brake: Answer::Brake(None),
@@ -155,6 +162,7 @@ impl Cluster {
             blind_after_act: None,
             late_before_next_act: false,
             late: Vec::new(),
+            journal_writes: 0,
             writes: Vec::new(),
             sent: 0,
             created: BTreeMap::new(),
@@ -194,6 +202,8 @@ impl Cluster {
     /// The operator dies: what it remembers is gone.
     pub fn crash(&mut self) {
         self.memory = Memory::default();
+        let starts: u32 = self.process.rsplit('/').next().and_then(|starts| starts.parse().ok()).unwrap_or_default();
+        self.process = format!("firstaid-0/{}", starts + 1);
     }
 
     pub fn status(&self) -> &RunbookRunStatus {
@@ -303,7 +313,7 @@ impl Cluster {
                 Decision::Look(queries) => {
                     assert!(!queries.is_empty(), "it asks for nothing");
                     if queries.contains(&Query::Journal) {
-                        self.memory.observed(&self.run, &ballots);
+                        self.memory.observed(&self.run, &ballots, self.now, &self.process);
                     }
                     for query in queries {
                         let answer = self.answer(&query);

@@ -4,11 +4,13 @@ use jiff::SignedDuration;
 use rstest::rstest;
 use serde_json::json;
 
-use super::cluster::{Cluster, Fate, on_call, scale};
-use crate::action::{Answer, Gap};
-use crate::api::LIVE_LABEL;
+use super::cluster::{Cluster, Fate, on_call, scale, with};
+use crate::action::Answer;
 use crate::api::approval::BallotState;
 use crate::api::run::{Phase, Plan};
+use crate::api::runbook::{ReasonRule, SelfApproval};
+use crate::api::{LIVE_LABEL, Period};
+use crate::plan::Floor;
 
 /// Two people: one of each role.
 fn two_roles() -> Cluster {
@@ -147,10 +149,23 @@ fn a_no_on_a_plan_that_is_just_being_made_anew_is_heard() {
 #[case::no_terms(|plan: &mut Plan| plan.terms = None)]
 #[case::another_role(|plan: &mut Plan| plan.terms.as_mut().unwrap().requires[0].role = "intern".to_owned())]
 #[case::nobody(|plan: &mut Plan| plan.terms.as_mut().unwrap().requires.clear())]
+#[case::by_whoever_asked(|plan: &mut Plan| plan.terms.as_mut().unwrap().self_approval = SelfApproval::Always)]
+#[case::alone_at_once(|plan: &mut Plan| { let terms = plan.terms.as_mut().unwrap(); (terms.self_approval, terms.alone_after) = (SelfApproval::Alone, Some(Period::from_seconds(1))); })]
+#[case::without_a_credential(|plan: &mut Plan| plan.terms.as_mut().unwrap().verified_credential = false)]
+#[case::without_a_reason(|plan: &mut Plan| plan.terms.as_mut().unwrap().reason = ReasonRule::Optional)]
+#[case::by_robots(|plan: &mut Plan| plan.terms.as_mut().unwrap().allow_service_accounts = true)]
+#[case::by_the_author(|plan: &mut Plan| plan.terms.as_mut().unwrap().author_may_approve = true)]
+#[case::for_ever(|plan: &mut Plan| plan.terms.as_mut().unwrap().valid_for = Period::from_seconds(80_000))]
+#[case::with_its_undo(|plan: &mut Plan| plan.terms.as_mut().unwrap().covers_undo = Some(Period::from_seconds(80_000)))]
+#[case::without_excluding_the_author(|plan: &mut Plan| plan.excluded = None)]
 fn a_plan_that_somebody_added_to_the_journal_opens_no_gate(#[case] forge: fn(&mut Plan)) {
-    let mut c = waiting();
+    let gate = json!({"verifiedCredential": true, "selfApproval": "Never"});
+    let mut c = Cluster::new(json!([with(on_call()[0].clone(), gate)]), json!([scale("out", "on-call", 10)]));
+    c.author("dora");
+    c.pass();
     let mut status = c.status().clone();
     let mut plan = status.plans["0.1"].clone();
+    assert_eq!(plan.excluded.as_deref(), Some("dora"));
     forge(&mut plan);
     plan.ballots.clear();
     status.plans.insert("0.2".to_owned(), plan);
@@ -206,6 +221,32 @@ fn both_roles_are_needed_and_both_votes_are_recorded() {
         c.ballots.values().all(|b| !b.metadata.labels.as_ref().unwrap().contains_key(LIVE_LABEL)),
         "they are no longer compared"
     );
+}
+
+#[test]
+fn votes_that_ran_out_with_their_ballots_are_told_and_so_is_who_did_not_decide() {
+    let mut c = two_roles();
+    c.mark("shed-1-1", "bob", "approve", "CODE now");
+    c.pass();
+    let asked = c.waiting_on().to_owned();
+    assert!(asked.contains("1 of db-owner") && !asked.contains("count no longer"), "{asked}");
+    c.until(|c| c.status().plans.contains_key("0.2"));
+    c.pass();
+    let asked = c.waiting_on();
+    assert!(asked.starts_with("approval by 1 of sre and 1 of db-owner since"), "{asked}");
+    assert!(asked.ends_with("the votes of bob as sre were on earlier ballots and count no longer"), "{asked}");
+    let newest = c.open_ballots().into_iter().next().unwrap();
+    c.mark(&newest, "bob", "approve", "CODE now");
+    c.pass();
+    assert!(!c.waiting_on().contains("count no longer"), "{}", c.waiting_on());
+    let mut last = Cluster::new(
+        json!([{"name": "both", "requires": [{"role": "sre"}, {"role": "db-owner"}], "validFor": "1h", "timeout": "1h"}]),
+        json!([scale("out", "both", 10)]),
+    );
+    last.pass();
+    last.mark("shed-1-1", "bob", "approve", "CODE now");
+    assert_eq!(last.until_the_end(), Phase::Expired);
+    assert_eq!(last.message(), "bob as sre approved, and nobody else decided at gate both within 1h");
 }
 
 #[test]
@@ -290,89 +331,6 @@ fn where_the_cluster_does_not_stamp_there_is_nothing_to_ask() {
     c.pass();
     c.approve();
     assert_eq!(c.until_the_end(), Phase::Succeeded);
-}
-
-#[test]
-fn a_vote_that_was_given_while_nobody_judged_it_proves_nothing() {
-    let mut c = waiting();
-    c.guards = Answer::No("the policy is gone".to_owned());
-    c.approve();
-    c.pass();
-    assert_eq!(c.sent, 0);
-    c.now += SignedDuration::from_secs(30);
-    let from = Some(c.now - SignedDuration::from_secs(25));
-    c.guards = Answer::InForce(vec![Gap { from, until: c.now }]);
-    c.pass();
-    assert_eq!((c.sent, c.open_ballots()), (0, vec!["shed-1-2".to_owned()]));
-    assert_eq!(
-        c.status().plans["0.2"].revised_because,
-        "the approval policies were not in force for certain between 2026-11-22T03:00:05Z and 2026-11-22T03:00:30Z: what \
-         was said before proves nothing"
-    );
-    c.now += SignedDuration::from_secs(1);
-    c.pass();
-    c.approve();
-    assert_eq!(c.until_the_end(), Phase::Succeeded);
-}
-
-/// What a run does that was made at three o'clock, with gaps that began and ended so many seconds before or after.
-#[rstest]
-#[case::made_before_the_gap(&[(Some(10), 20)], None)]
-#[case::made_in_the_gap(&[(Some(-2), 5)], Some("between 2026-11-22T02:59:58Z and 2026-11-22T03:00:05Z"))]
-#[case::made_in_the_second_in_which_the_gap_began(&[(Some(0), 5)], Some("when this run was made"))]
-#[case::made_in_the_second_in_which_the_gap_ended(&[(Some(-9), 0)], None)]
-#[case::made_in_the_second_before(&[(Some(-9), 1)], Some("when this run was made"))]
-#[case::made_after_the_gap(&[(Some(-20), -1)], None)]
-#[case::made_in_an_earlier_gap(&[(Some(-2), 2), (Some(20), 30)], Some("when this run was made"))]
-#[case::made_when_nobody_had_ever_looked(&[(None, 30)], Some("until 2026-11-22T03:00:30Z"))]
-fn a_run_that_was_made_while_nobody_judged_it_does_nothing(
-    #[case] gaps: &[(Option<i64>, i64)],
-    #[case] failed: Option<&str>,
-) {
-    let mut c = waiting();
-    let made = c.run.metadata.creation_timestamp.as_ref().unwrap().0;
-    let at = |second| made + SignedDuration::from_secs(second);
-    let gaps = gaps.iter().map(|(from, until)| Gap { from: from.map(at), until: at(*until) }).collect();
-    c.guards = Answer::InForce(gaps);
-    c.pass();
-    match failed {
-        Some(words) => {
-            assert_eq!((c.phase(), c.sent), (Phase::Failed, 0));
-            assert!(c.message().contains(words), "{}", c.message());
-            assert!(c.message().ends_with("who asked for it is not known; make it again"), "{}", c.message());
-        }
-        None => assert_eq!(c.phase(), Phase::Waiting),
-    }
-}
-
-#[test]
-fn a_run_is_taken_up_only_if_somebody_judged_who_asked_for_it() {
-    let mut c = Cluster::gated();
-    c.guards = Answer::No("the policy is gone".to_owned());
-    c.pass();
-    assert_eq!((c.status().frozen.is_some(), c.phase()), (false, Phase::Planning));
-    assert!(c.waiting_on().starts_with("proof that the approval policies are in force: the policy is gone"));
-    let mut stopped = Cluster::gated();
-    stopped.guards = c.guards.clone();
-    stopped.annotate("abort", "wrong shop");
-    assert_eq!(stopped.until_the_end(), Phase::Aborted);
-    assert_eq!(stopped.message(), "stopped: wrong shop");
-    c.guards = Answer::InForce(vec![Gap { from: None, until: c.now + SignedDuration::from_secs(1) }]);
-    assert_eq!((c.until_the_end(), c.sent), (Phase::Failed, 0));
-    assert!(c.message().ends_with("when this run was made: who asked for it is not known; make it again"));
-}
-
-#[test]
-fn glass_that_was_broken_while_nobody_judged_it_opens_nothing() {
-    let mut c = waiting();
-    c.annotate("breakglass", "the database is down and nobody answers");
-    c.annotate("breakglass-by", "carol");
-    c.guards = Answer::InForce(vec![Gap {
-        from: Some(c.now + SignedDuration::from_secs(1)),
-        until: c.now + SignedDuration::from_secs(2),
-    }]);
-    assert_eq!((c.until_the_end(), c.sent), (Phase::Failed, 0));
-    assert!(c.message().ends_with("what was said before proves nothing; start another run"), "{}", c.message());
 }
 
 #[test]
@@ -475,4 +433,64 @@ fn a_later_step_of_the_segment_needs_no_second_vote_but_its_plan_must_hold() {
     c.approve();
     assert_eq!(c.until_the_end(), Phase::Succeeded);
     assert_eq!(c.replicas("basket"), 3);
+}
+
+#[test]
+fn an_approval_that_was_begun_is_not_used_for_ever() {
+    let basket = json!({"name": "basket", "gate": "on-call", "scale": {"target": {"kind": "Deployment", "name": "basket"}, "replicas": 5}});
+    let mut c = Cluster::new(on_call(), json!([scale("out", "on-call", 10), basket]));
+    c.pass();
+    c.approve();
+    // Whoever may write the second target says that another run holds it, for as long as they like.
+    let target = c.objects.get_mut("Deployment/basket").unwrap();
+    target["metadata"]["annotations"] = json!({"firstaid.dev/last-action": "other/other-uid/out/1"});
+    c.holder = Answer::Yes;
+    c.until(|c| c.waiting_on().starts_with("run other"));
+    c.now += SignedDuration::from_mins(70);
+    c.pass();
+    assert!(c.waiting_on().starts_with("run other"), "{}", c.waiting_on());
+    c.now += SignedDuration::from_mins(10);
+    c.holder = Answer::No("it has ended".to_owned());
+    assert_eq!((c.until_the_end(), c.replicas("basket")), (Phase::Expired, 2));
+    assert!(
+        c.message().starts_with("what was approved was begun, but could not go on for too long"),
+        "{}",
+        c.message()
+    );
+}
+
+#[test]
+fn a_floor_that_came_after_the_plan_holds() {
+    let floor: Floor =
+        serde_json::from_value(json!({"action": "*", "requires": [{"role": "sre", "count": 2}]})).unwrap();
+    // Nobody was asked, and the run was held until the platform asked for somebody.
+    let mut c = Cluster::ungated();
+    c.brake = Answer::Brake(Some("storm".to_owned()));
+    c.until(|c| c.waiting_on().starts_with("the global brake"));
+    c.floors = vec![floor.clone()];
+    c.crash();
+    c.brake = Answer::Brake(None);
+    assert_eq!(c.until_the_end(), Phase::Failed);
+    assert!(
+        c.message().contains("the platform asks for more than this runbook (every change: at least 2 of sre)"),
+        "{}",
+        c.message()
+    );
+    assert_eq!(c.replicas("checkout"), 4);
+
+    // One vote was enough when it was given.
+    let mut c = Cluster::gated();
+    c.pass();
+    c.floors = vec![floor];
+    c.crash();
+    c.approve();
+    c.until(|c| c.open_ballots().len() == 2);
+    assert_eq!((c.replicas("checkout"), c.status().plans.len()), (4, 2));
+    let why = &c.status().plans["0.2"].revised_because;
+    assert_eq!(why, "the platform asks for more since it was planned (every change: at least 2 of sre)");
+    for (ballot, who) in c.open_ballots().into_iter().zip(["bob", "carol"]) {
+        c.mark(&ballot, who, "approve", "CODE it grows");
+    }
+    assert_eq!(c.until_the_end(), Phase::Succeeded, "{}", c.message());
+    assert_eq!((c.replicas("checkout"), c.record_of("out").spec.approvals.len()), (10, 2));
 }

@@ -149,6 +149,44 @@ fn floor() -> Floor {
 }
 
 #[test]
+fn an_approval_covers_nothing_of_what_another_run_did_since() {
+    let mut c = done(covering());
+    c.somebody_scales("checkout", 4);
+    c.somebody_scales("basket", 2);
+    // The same again, behind a gate of its own: the value is the same, and another approval stands behind it.
+    c.start("again", json!({}));
+    c.pass();
+    c.approve();
+    c.until_the_end();
+    assert_eq!((c.replicas("checkout"), c.replicas("basket"), c.writes.len()), (10, 5, 4), "{}", c.message());
+    c.start("back", json!({"revertOf": "shed-1"}));
+    c.pass();
+    assert_eq!((c.phase(), c.writes.len()), (Phase::Waiting, 4));
+    assert!(c.status().plans["0.1"].covered.is_none());
+    let plan = &c.status().plans["0.1"];
+    let warned = plan.steps[0].warnings.iter().any(|w| w.starts_with("run again acted on Deployment/basket since"));
+    assert!(warned, "{:?}", plan.steps[0].warnings);
+    c.approve();
+    c.until_the_end();
+    assert_eq!((c.replicas("checkout"), c.replicas("basket")), (4, 2));
+}
+
+#[test]
+fn an_approval_covers_nothing_of_what_another_run_did_while_it_was_undone() {
+    let mut c = done(covering());
+    c.healthy = false;
+    c.start("back", json!({"revertOf": "shed-1"}));
+    c.until_phase(Phase::Verifying);
+    assert_eq!(c.writes.len(), 3, "the first is put back without a further vote");
+    let checkout = c.objects.get_mut("Deployment/checkout").unwrap();
+    checkout["metadata"]["annotations"]["firstaid.dev/last-action"] = json!("other/other-uid/out/1");
+    c.healthy = true;
+    c.somebody_scales("basket", 2);
+    c.until_phase(Phase::Waiting);
+    assert_eq!((c.replicas("checkout"), c.open_ballots().len()), (10, 1), "{}", c.waiting_on());
+}
+
+#[test]
 fn broken_glass_covers_no_undo() {
     let mut c = Cluster::new(covering(), json!([scale("out", "on-call", 10)]));
     c.pass();
@@ -213,4 +251,44 @@ fn an_undo_is_done_once_wherever_the_operator_dies() {
         assert_eq!(c.record_of("out").spec.result, Result::Done, "after {turns} turns");
         assert!(c.created.values().all(|times| *times == 1), "{:?}", c.created);
     }
+}
+
+#[test]
+fn whoever_asks_for_an_undo_is_not_the_one_whose_approval_covers_it() {
+    let mut c = done(covering());
+    c.undo("back", json!({"requestedBy": {"username": "bob"}}));
+    c.pass();
+    assert_eq!((c.phase(), c.writes.len()), (Phase::Waiting, 2), "bob approved the act, and asks for its undo");
+}
+
+#[test]
+fn a_decision_alone_covers_an_undo_only_when_somebody_has_ratified_it() {
+    for (reason, covers) in [("Alone", false), ("Disowned", false), ("Ratified", true)] {
+        let gate = with(covering()[0].clone(), json!({"aloneAfter": "5m"}));
+        let mut c = Cluster::new(json!([gate]), json!([scale("out", "on-call", 10)]));
+        c.pass();
+        c.now += SignedDuration::from_mins(6);
+        c.pass();
+        let open = c.open_ballots();
+        c.mark(&open[0], "alice", "approve", "CODE nobody answers");
+        c.until_the_end();
+        let conditions = &mut c.run.status.as_mut().unwrap().conditions;
+        conditions.iter_mut().find(|c| c.kind == "Ratified").unwrap().reason = reason.to_owned();
+        c.undo("back", json!({}));
+        c.until(|c| c.phase() == Phase::Waiting || c.status().finished);
+        assert_eq!(c.phase() == Phase::Succeeded, covers, "{reason}: {}", c.message());
+    }
+}
+
+#[test]
+fn an_undo_that_takes_a_service_away_says_so() {
+    let mut c = Cluster::gated();
+    c.somebody_scales("checkout", 0);
+    c.pass();
+    c.approve();
+    c.until_the_end();
+    c.undo("back", json!({}));
+    c.pass();
+    let warnings = &c.status().plans["0.1"].steps[0].warnings;
+    assert_eq!(warnings, &["Deployment/checkout had no replicas before: this takes the service away"]);
 }

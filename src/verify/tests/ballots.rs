@@ -92,3 +92,57 @@ fn where_the_cluster_does_not_stamp_the_mark_is_all_there_is() {
 fn a_ballot_may_be_closed_after_it_was_used() {
     assert_eq!(said_after(|evidence| evidence.ballots[0].object["status"]["state"] = json!("Withdrawn")), [""; 0]);
 }
+
+/// A run, and the undo of it that stands under its approval; what is said after this was done to the undo's JSON, and after that
+/// to the other's.
+fn said_of_an_undo(undo: impl Fn(String) -> String, original: impl Fn(String) -> String) -> Vec<String> {
+    let gates = json!([{"name": "on-call", "requires": [{"role": "sre"}], "validFor": "15m", "timeout": "1h", "coversUndo": "30m"}]);
+    let mut c = Cluster::new(gates, json!([scale("out", "on-call", 10)]));
+    c.pass();
+    c.approve();
+    c.until_the_end();
+    c.undo("back", json!({}));
+    c.until_the_end();
+    let mut evidence = Evidence::default();
+    let mut add = |text: String| evidence.add(serde_json::from_str(&text).unwrap());
+    c.ballots.values().for_each(|ballot| add(json!(ballot).to_string()));
+    c.earlier.values().for_each(|run| add(original(json!(run).to_string())));
+    let mut run = undo(json!(c.run).to_string());
+    for record in c.records.values() {
+        let mut object = json!(record);
+        if record.spec.run == "back" {
+            let old = object["spec"]["hash"].as_str().unwrap().to_owned();
+            object = serde_json::from_str(&undo(object.to_string())).unwrap();
+            let new = rehash(&mut object);
+            run = run.replace(&old, &new);
+        }
+        add(object.to_string());
+    }
+    add(run);
+    let reports = judge(&evidence, &Evidence::default());
+    assert_eq!(reports.len(), 2);
+    reports.iter().flat_map(|report| &report.findings).map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_claim_to_be_a_covered_undo_has_to_be_borne_out() {
+    let same = |text: String| text;
+    assert_eq!(said_of_an_undo(same, same), [""; 0]);
+    for (from, to, but) in [
+        ("uid-checkout", "uid-payments", "it changed another target"),
+        ("\"after\":{\"replicas\":4}", "\"after\":{\"replicas\":0}", "it did not put back what was there before"),
+        ("2026-11-22", "2026-12-22", "that covered its undo until 2026-11-22T03:"),
+        ("\"username\":\"carol\"", "\"username\":\"bob\"", "bob asked for it, and may not be the one"),
+        ("\"runUID\":\"run-uid\"", "\"runUID\":\"u9\"", "its run is covered by the approval of another plan"),
+    ] {
+        let said = said_of_an_undo(|text| text.replace(from, to), same);
+        let found = said.iter().any(|said| {
+            said.contains("stands under the approval of record shed-1-runui-out-1, but ") && said.contains(but)
+        });
+        assert!(found, "{from} -> {to}: {said:#?}");
+    }
+    let said = said_of_an_undo(same, |text| {
+        text.replace("\"coversUndo\":\"30m\",", "").replace(",\"coversUndo\":\"30m\"", "")
+    });
+    assert!(said.iter().any(|said| said.ends_with("but the gate before that covers no undo")), "{said:#?}");
+}

@@ -241,7 +241,7 @@ pub const ROWS: &[Row] = &[
         title: "to approve without a word why",
         who: "bob",
         call: "kubectl annotate apv $BALLOT approve=$CODE $BY",
-        sees: Both(BALLOT, r#"this ballot wants to know why: approve="CODE queue grows, capacity is free""#),
+        sees: Both(BALLOT, r#"this ballot wants to know why: approve="CODE YOUR REASON""#),
         play: in_vain,
     },
     Row {
@@ -251,7 +251,7 @@ pub const ROWS: &[Row] = &[
         call: r#"kubectl annotate apv $DECIDED deny="on second thoughts" --overwrite"#,
         sees: Both(
             BALLOT,
-            r#"this ballot is already decided by bob at TIME: deny; to stop the run after all: kubectl annotate rbr -n NAMESPACE denied abort="why""#,
+            r#"this ballot is already decided by bob at TIME: deny; to stop the run while it goes on: kubectl annotate rbr -n NAMESPACE denied abort="why""#,
         ),
         play: in_vain,
     },
@@ -262,7 +262,7 @@ pub const ROWS: &[Row] = &[
         call: r#"kubectl annotate apv $DECIDED deny- approve="$CODE queue grows" by=dave --overwrite"#,
         sees: Both(
             BALLOT,
-            r#"this ballot is already decided by bob at TIME: deny; to stop the run after all: kubectl annotate rbr -n NAMESPACE denied abort="why""#,
+            r#"this ballot is already decided by bob at TIME: deny; to stop the run while it goes on: kubectl annotate rbr -n NAMESPACE denied abort="why""#,
         ),
         play: in_vain,
     },
@@ -412,7 +412,7 @@ pub const ROWS: &[Row] = &[
         call: "kubectl annotate apv $DECIDED deny-",
         sees: Both(
             BALLOT,
-            r#"this ballot is already decided by bob at TIME: deny; to stop the run after all: kubectl annotate rbr -n NAMESPACE denied abort="why""#,
+            r#"this ballot is already decided by bob at TIME: deny; to stop the run while it goes on: kubectl annotate rbr -n NAMESPACE denied abort="why""#,
         ),
         play: in_vain,
     },

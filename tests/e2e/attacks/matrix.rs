@@ -33,7 +33,8 @@ fn rights(town: &Town) -> Result<BTreeSet<Right>> {
     for role in roles.pointer("/items").and_then(Value::as_array).into_iter().flatten() {
         let name = text(role, "/metadata/name");
         // Not for people: a ServiceAccount that is offered to authors holds it; `tests/e2e/named.rs` tries it.
-        let for_accounts = name.starts_with("firstaid-operator") || name == "firstaid-offered";
+        let for_accounts =
+            name.starts_with("firstaid-operator") || ["firstaid-offered", "firstaid-checks"].contains(&name);
         if !name.starts_with("firstaid-") || for_accounts {
             continue;
         }
@@ -61,6 +62,7 @@ fn request(town: &Town, right: &Right, user: &str) -> Result<(Vec<String>, Strin
         "runbookruns" => "waits",
         "approvals" => "waits-1",
         "actionrecords" => "invented",
+        "incidents" => "inc-7f3",
         _ => "",
     };
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
@@ -96,6 +98,8 @@ fn request(town: &Town, right: &Right, user: &str) -> Result<(Vec<String>, Strin
         ("runbookruns", "create") => (start()?, rbac),
         ("runbookruns", "patch") => (dry(&["annotate", resource, name, "abort=wrong service"]), rbac),
         ("approvals", "patch") => (vote("waits-1")?, rbac),
+        ("incidents", "create") => (dry(&["create", "-f", &file("incident.json")]), rbac),
+        ("incidents", "patch") => (dry(&["annotate", resource, name, "note=x"]), rbac),
         ("runbooks", "run") => (start()?, "you may not run runbook room".to_owned()),
         ("runbooks", "abort") => {
             (dry(&["annotate", "rbr", "waits", "abort=wrong service"]), "you may not abort runs of room".to_owned())
@@ -179,7 +183,12 @@ fn open(leg: Leg) -> Result<Town> {
     let runbook = town.get("rbk", "room")?;
     let mut other = runbook.clone();
     other["metadata"] = json!({"name": "other", "namespace": town.namespace});
-    for (name, object) in [("room.json", runbook), ("other.json", other)] {
+    let incident = |name: &str| {
+        json!({"apiVersion": "firstaid.dev/v1alpha1", "kind": "Incident",
+            "metadata": {"name": name, "namespace": town.namespace}, "spec": {"summary": "checkout answers slowly"}})
+    };
+    town.sandbox.apply_yaml("root", &incident("inc-7f3").to_string())?;
+    for (name, object) in [("room.json", runbook), ("other.json", other), ("incident.json", incident("inc-8a1"))] {
         std::fs::write(town.sandbox.data().join(format!("{}-{name}", town.namespace)), object.to_string())?;
     }
     Ok(town)

@@ -15,7 +15,7 @@ use crate::waiting::poll;
 const NAMESPACE: &str = "firstaid-system";
 /// The operator's ServiceAccount in it.
 const SERVICE_ACCOUNT: &str = "firstaid";
-const KINDS: [&str; 4] = ["runbooks", "runbookruns", "approvals", "actionrecords"];
+const KINDS: [&str; 5] = ["runbooks", "runbookruns", "approvals", "actionrecords", "incidents"];
 
 /// What the API server says for some seconds after a CRD or a policy has come, until the policy's parts have met: then
 /// it refuses every write of that kind, whatever `failurePolicy` says.

@@ -34,7 +34,7 @@ impl Sandbox {
             .env("FIRSTAID_LISTEN", format!("127.0.0.1:{}", port.number))
             .envs(env.iter().copied());
         let name = format!("operator-{}", self.next_operator());
-        let process = Process::start(&name, &mut command, &self.logs())?;
+        let process = Process::start(&name, command, &self.logs())?;
         Ok(Operator { process, port })
     }
 }

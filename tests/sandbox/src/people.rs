@@ -45,6 +45,7 @@ const ROLES: &[(&str, &[Subject])] = &[
     ("firstaid-approver", &[ALICE, SRE, DB_OWNER]),
     ("firstaid-approver-as-sre", &[SRE]),
     ("firstaid-approver-as-db-owner", &[DB_OWNER]),
+    ("firstaid-scribe", &[SRE, DB_OWNER]),
     ("firstaid-author", &[AUTHOR]),
     ("firstaid-policy-admin", &[AUTHOR]),
     ("firstaid-viewer", &[VIEWER]),
@@ -56,7 +57,8 @@ const ROLES: &[(&str, &[Subject])] = &[
 impl Sandbox {
     /// Creates the namespace and gives the people their roles in it:
     ///
-    /// * alice, bob, dave (group `sre`) and carol (group `db-owner`) start and approve runs, each as their role;
+    /// * alice, bob, dave (group `sre`) and carol (group `db-owner`) start and approve runs, each as their role, and write
+    ///   Incidents;
     /// * author writes runbooks, may change gates, and may act as the ServiceAccount `firstaid`;
     /// * viewer looks on;
     /// * mallory has the built-in `edit` and a careless Role with every verb on our kinds, but no approver's role.

