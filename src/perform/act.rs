@@ -14,6 +14,12 @@ impl Performer {
     pub async fn act(&self, namespace: &str, service_account: &str, effect: &Effect) -> Reply {
         match self.patch(namespace, service_account, effect, &PatchParams::apply(FIELD_MANAGER)).await {
             Ok(_) => Reply::Landed,
+            Err(error)
+                if error.code() == Some(403)
+                    && let Some(why) = self.not_ready().await =>
+            {
+                Reply::Ambiguous(format!("{}; but {why}", error.message()))
+            }
             Err(error) => body::reply_of(&error),
         }
     }

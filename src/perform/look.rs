@@ -22,10 +22,28 @@ const BRAKE: &str = "firstaid-brake";
 /// The most objects of one kind that are read at once.
 const MOST_OBJECTS: u32 = 500;
 
+/// Whether this answer says that somebody may not do something.
+fn refuses(query: &Query, answer: &Answer) -> bool {
+    matches!((query, answer), (_, Answer::Forbidden(_)) | (Query::Access { .. }, Answer::No(_)))
+}
+
 impl Performer {
     /// Answers a question about this namespace, as this ServiceAccount. [`Query::Journal`] is the caller's: it replaces
     /// what the caller holds.
     pub async fn look(&self, namespace: &str, service_account: &str, query: &Query) -> Answer {
+        let answer = self.ask(namespace, service_account, query).await;
+        let (Answer::Forbidden(message) | Answer::No(message)) = &answer else { return answer };
+        if !refuses(query, &answer) {
+            return answer;
+        }
+        match self.not_ready().await {
+            Some(why) => Answer::Unreadable(format!("{message}; but {why}")),
+            // It may have become so in between.
+            None => self.ask(namespace, service_account, query).await,
+        }
+    }
+
+    async fn ask(&self, namespace: &str, service_account: &str, query: &Query) -> Answer {
         match query {
             Query::Journal => Answer::Yes,
             Query::Runbook(name) => self.own::<Runbook>(namespace, name).await,

@@ -18,6 +18,7 @@ mod look;
 mod message;
 pub mod notify;
 pub mod person;
+mod readiness;
 
 use std::time::Duration;
 

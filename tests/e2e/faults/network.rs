@@ -102,6 +102,36 @@ fn a_vote_counts_after_an_outage_in_which_everything_fails() -> Result<()> {
 }
 
 #[test]
+fn what_an_api_server_refuses_that_is_not_ready_is_asked_again() -> Result<()> {
+    let mut behind = Behind::open("unready")?;
+    behind.start_operator()?;
+    for (run, refused) in [
+        ("read", (|asked: &Asked| asked.verb == "get" && !asked.user.is_empty()) as fn(&Asked) -> bool),
+        ("tried", |asked| asked.dry_run && !asked.user.is_empty()),
+        ("sent", acts),
+    ] {
+        behind.town.kubectl("root", &["scale", "deployment/checkout", "--replicas=4"])?.ok()?;
+        behind.town.start("shed", run)?;
+        behind.town.ballot(run)?;
+        // Paths of no resource: that is /readyz, and what discovery asks.
+        behind.proxy.inject(Rule::always(|asked| asked.resource.is_empty(), Fault::Refuse(500)));
+        behind.proxy.inject(Rule::always(refused, Fault::Refuse(403)));
+        behind.town.approve("bob", run)?;
+        poll("the run to say whom it waits for", WITHIN, || {
+            let run = behind.town.get("rbr", run)?;
+            let waits = text(&run, "/status/waitingOn");
+            anyhow::ensure!(waits.contains("the API server is not ready (/readyz: answers 500)"), "{waits}");
+            Ok(())
+        })
+        .with_context(|| run.to_owned())?;
+        behind.proxy.lift();
+        behind.town.wait_phase(run, "Succeeded").with_context(|| run.to_owned())?;
+    }
+    assert_eq!(behind.town.writes("deployments", "checkout")?, 3, "one for each");
+    Ok(())
+}
+
+#[test]
 fn a_patch_that_the_network_holds_back_never_lands_on_a_run_that_is_over() -> Result<()> {
     let mut behind = Behind::open("held-back")?;
     behind.start_operator()?;
