@@ -90,7 +90,11 @@ pub struct OperatorArgs {
     /// cluster.
     #[arg(long, env = "FIRSTAID_NOTIFY_INSECURE")]
     notify_insecure: bool,
-    /// Where /livez, /readyz and /metrics are served.
+    /// Take alerts from Alertmanager at /alerts/NAMESPACE, from whoever shows a token of the audience firstaid and may create
+    /// incidents/alerts there. An alert opens or feeds an Incident, and starts nothing.
+    #[arg(long, env = "FIRSTAID_ALERTS")]
+    alerts: bool,
+    /// Where /livez, /readyz, /metrics and /alerts are served.
     #[arg(long, env = "FIRSTAID_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
 }
@@ -149,12 +153,17 @@ pub async fn run(args: OperatorArgs) -> anyhow::Result<()> {
     let metrics = Metrics::default();
     let (ready, is_ready) = watch::channel(Err("waiting for the API server, the kinds and the policies".to_owned()));
     let stop = stop_signal()?.shared();
-    let server = tokio::spawn(http::serve(args.listen, is_ready, metrics.clone(), stop.clone()));
+    let hearing = args.alerts.then(http::Hearing::default);
+    let server = tokio::spawn(http::serve(args.listen, is_ready, metrics.clone(), hearing.clone(), stop.clone()));
 
     let context = tokio::select! {
         context = prepare(&args, &watching, config, metrics.clone(), wakes.unwrap_or_default()) => Arc::new(context?),
         () = stop.clone() => return Ok(()),
     };
+    // Before it leads, too: a Service leads to every replica that is ready, and an Incident is opened once whoever hears of it.
+    if let Some(hearing) = hearing {
+        let _ = hearing.set(control::alerts::Receiver::new(Arc::clone(&context), args.namespaces.clone()));
+    }
     // Before it leads, for it is ready with its first proof, and a rolling update waits for the new replica to be ready,
     // which waits for the lease of the old one.
     let period = Duration::from_secs(args.guard_seconds) / 2;

@@ -9,6 +9,7 @@
 //!                        ^
 //!                   app, main        wiring
 //!
+//! alerts    pure: which incident an alert opens, or feeds
 //! digest, expression   pure: hashes of canonical JSON, and CEL; they know nothing of ours
 //! follow_up pure: whether the cluster shows that a follow-up of an incident is done
 //! guard     pure: the admission policies as they were shipped, and what differs from them
@@ -20,6 +21,7 @@
 //! Start with [`plan`], whose first page is the state diagram of a run.
 
 pub mod action;
+pub mod alerts;
 pub mod api;
 pub mod app;
 pub mod cli;

@@ -60,6 +60,21 @@ pub enum Notified {
     Dropped,
 }
 
+/// What became of a message about alerts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It opened an Incident.
+    Opened,
+    /// It told an Incident something new.
+    Told,
+    /// Nothing of it was new.
+    Known,
+    /// Whoever sent it may not, or it is no such message.
+    Refused,
+    /// It could not be taken now.
+    Failed,
+}
+
 /// The operator's metrics. Cloning shares them.
 #[derive(Clone, Default)]
 pub struct Metrics {
@@ -69,6 +84,7 @@ pub struct Metrics {
     archived: Counter,
     removed: Counter,
     notified: Family<Told, Counter>,
+    alerts: Family<Told, Counter>,
     in_place: Family<Stands, Gauge>,
     guards: Gauge,
 }
@@ -102,6 +118,18 @@ impl Metrics {
     /// The evidence of a run was removed from the cluster.
     pub fn removed(&self) {
         self.removed.inc();
+    }
+
+    /// What became of a message about alerts.
+    pub fn alert(&self, heard: Heard) {
+        let result = match heard {
+            Heard::Opened => "opened",
+            Heard::Told => "told",
+            Heard::Known => "known",
+            Heard::Refused => "refused",
+            Heard::Failed => "failed",
+        };
+        self.alerts.get_or_create(&Told { result }).inc();
     }
 
     /// What became of a notification.
@@ -141,6 +169,7 @@ impl Metrics {
         registry.register("files_written", "Files that were written to the archive", self.archived.clone());
         registry.register("runs_removed", "Runs whose evidence was removed by retention", self.removed.clone());
         registry.register("notifications", "Notifications, by what became of them", self.notified.clone());
+        registry.register("alert_messages", "Messages about alerts, by what became of them", self.alerts.clone());
         registry.register("changes", "Changes of runs that have ended, by how they stand", self.in_place.clone());
         registry.register(
             "guards_proven",
@@ -166,6 +195,7 @@ mod tests {
         metrics.acted(&Reply::Landed);
         metrics.error("call");
         metrics.notified(Notified::Sent);
+        metrics.alert(Heard::Opened);
         metrics.in_place(InPlace::default());
         metrics.guards(true);
         let text = metrics.encode().unwrap();
@@ -193,6 +223,9 @@ mod tests {
         for result in [Notified::Sent, Notified::Failed, Notified::Unusable, Notified::Dropped] {
             metrics.notified(result);
         }
+        for heard in [Heard::Opened, Heard::Told, Heard::Known, Heard::Refused, Heard::Failed] {
+            metrics.alert(heard);
+        }
         metrics.in_place(InPlace { overdue: 2, ..InPlace::default() });
         let text = metrics.encode().unwrap();
         for line in [
@@ -203,6 +236,11 @@ mod tests {
             "firstaid_notifications_total{result=\"failed\"} 1",
             "firstaid_notifications_total{result=\"unusable\"} 1",
             "firstaid_notifications_total{result=\"dropped\"} 1",
+            "firstaid_alert_messages_total{result=\"opened\"} 1",
+            "firstaid_alert_messages_total{result=\"told\"} 1",
+            "firstaid_alert_messages_total{result=\"known\"} 1",
+            "firstaid_alert_messages_total{result=\"refused\"} 1",
+            "firstaid_alert_messages_total{result=\"failed\"} 1",
             "firstaid_changes{standing=\"overdue\"} 2",
             "firstaid_guards_proven 0",
         ] {

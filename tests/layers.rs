@@ -137,6 +137,7 @@ fn what_decides_is_pure() {
     let pure = [
         "src/digest.rs",
         "src/expression.rs",
+        "src/alerts.rs",
         "src/follow_up.rs",
         "src/api",
         "src/action",
@@ -170,6 +171,10 @@ fn each_layer_knows_only_those_below() {
         (
             "src/follow_up.rs",
             &["plan", "guard", "verify", "retro", "perform", "record", "control", "app", "cli", "http"],
+        ),
+        (
+            "src/alerts.rs",
+            &["action", "plan", "guard", "verify", "retro", "perform", "record", "control", "app", "cli", "http"],
         ),
         ("src/action", &["plan", "perform", "record", "control", "app", "cli", "http", "verify", "guard"]),
         ("src/plan", &["perform", "record", "control", "app", "cli", "http", "verify"]),
@@ -223,6 +228,7 @@ fn only_perform_and_record_write() {
         &[
             "src/api",
             "src/action",
+            "src/alerts.rs",
             "src/follow_up.rs",
             "src/plan",
             "src/control",

@@ -3,17 +3,21 @@
 //! An Incident of the name `inc-7f3` is about all runs whose `spec.incident` is `inc-7f3`. Nothing waits for it, and a
 //! retrospective is made without it, with what is unknown said.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Condition;
+use super::alert::FiredAlert;
 use super::follow_up::{CheckedFollowUp, FollowUp};
 
 /// A crisis, as people tell it.
 ///
-/// People write `spec`, at any time and in any order; the operator writes `status` and nothing else.
+/// People write `spec`, at any time and in any order; the operator writes `status`. It makes an Incident itself where an alert
+/// is told of which there is none, and leaves its `spec` to people from then on.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "firstaid.dev",
@@ -25,6 +29,7 @@ use super::follow_up::{CheckedFollowUp, FollowUp};
     namespaced,
     derive = "PartialEq",
     status = "IncidentStatus",
+    selectable = ".status.phase",
     doc = "A crisis as people tell it: milestones, notes, answers, follow-ups. Runs belong to it whose spec.incident is its name. Optional.",
     validation = Rule::new("self.metadata.name.size() <= 63").message("the name of an incident is at most 63 characters long: runs carry it in spec.incident"),
     validation = Rule::new("!has(self.spec.closed) || has(self.status)").message("an incident is closed after the operator has looked at what is in place: make it without spec.closed first"),
@@ -351,6 +356,13 @@ pub struct IncidentStatus {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 64))]
     pub follow_ups: String,
+    /// The alerts that were told of it, by fingerprint and begin.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub alerts: BTreeMap<String, FiredAlert>,
+    /// How many alerts are not kept here: it has as many as it can hold, or Alertmanager had left them out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerts_left_out: Option<i32>,
     /// What the checks of follow-ups found at the last look.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]

@@ -3,6 +3,7 @@
 //! What can be checked at admission is a CEL rule on the type, with a sentence that a tired person understands.
 
 pub mod action_record;
+pub mod alert;
 pub mod approval;
 pub mod condition;
 pub mod crds;

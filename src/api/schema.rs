@@ -16,6 +16,15 @@ pub fn parameter_values(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Labels of an alert: a bounded map of bounded strings.
+pub fn alert_labels(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 24,
+        "additionalProperties": {"type": "string", "maxLength": 128},
+    })
+}
+
 /// What an authenticator says of somebody beside name and groups: a bounded map of bounded lists.
 pub fn identity_extra(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -87,7 +87,7 @@ async fn reconcile(incident: Arc<Incident>, looking: Arc<Looking>) -> Result<Act
         let status = status::status(&looked, &document, now);
         closed = status.phase == IncidentPhase::Closed;
         if incident.status.as_ref() != Some(&status) {
-            match context.performer.write_incident(namespace, name, &status).await {
+            match context.performer.write_incident(namespace, name, incident.status.as_ref(), &status).await {
                 Err(error) if error.code() == Some(404) => return Ok(Action::await_change()),
                 written => written.map_err(failed("writing the status of an incident"))?,
             }

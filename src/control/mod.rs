@@ -1,6 +1,7 @@
 //! The drivers: they join the planner, which decides, to `perform` and `record`, which do.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+pub mod alerts;
 pub mod in_place;
 pub mod incident;
 pub mod keep;

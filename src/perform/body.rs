@@ -1,6 +1,6 @@
 //! What is sent and how an answer is read, without sending it: pure, so that the simulator sends and reads the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -10,6 +10,7 @@ use super::CallError;
 use crate::action::{Answer, Effect};
 use crate::api::action_record::{ActionRecordSpec, RecordState};
 use crate::api::condition::cut;
+use crate::api::incident::IncidentStatus;
 use crate::api::{ActionRecord, LIVE_LABEL, RunbookRun};
 use crate::plan::{Reply, Retirement, hash_of};
 
@@ -70,6 +71,32 @@ pub fn ballots_of(run: &RunbookRun) -> BTreeSet<&str> {
     plans.flat_map(|plan| plan.ballots.iter().map(|slot| slot.name.as_str())).collect()
 }
 
+/// The merge patch that makes one status of an incident of another, and leaves its alerts alone. What is no longer known goes:
+/// left out, it would stay.
+pub fn incident_status(before: Option<&IncidentStatus>, status: &IncidentStatus) -> Value {
+    let mut patch = json!(status);
+    let without =
+        json!(before.map(|before| IncidentStatus { alerts: BTreeMap::new(), alerts_left_out: None, ..before.clone() }));
+    if let Some(fields) = patch.as_object_mut() {
+        fields.remove("alerts");
+        fields.remove("alertsLeftOut");
+    }
+    name_what_goes(&mut patch, &without);
+    json!({"status": patch})
+}
+
+fn name_what_goes(patch: &mut Value, before: &Value) {
+    let (Value::Object(patch), Value::Object(before)) = (patch, before) else { return };
+    for (field, old) in before {
+        match patch.get_mut(field) {
+            Some(new) => name_what_goes(new, old),
+            None => {
+                patch.insert(field.clone(), Value::Null);
+            }
+        }
+    }
+}
+
 /// What an error says of a write. Only a definite answer of the API server says that nothing was written; a time-out, a
 /// cut connection or a 5xx says nothing at all.
 pub fn reply_of(error: &CallError) -> Reply {
@@ -114,6 +141,21 @@ mod tests {
 
     fn answered(code: u16) -> Reply {
         reply_of(&CallError::Kube(Box::new(kube::Error::Api(Box::new(Status { code, ..Status::default() })))))
+    }
+
+    #[test]
+    fn what_is_no_longer_known_of_an_incident_goes_and_its_alerts_stay() {
+        let of = |value: Value| serde_json::from_value::<IncidentStatus>(value).unwrap();
+        let alert = json!({"name": "A", "startedAt": "2026-11-22T10:00:00Z", "receivedAt": "2026-11-22T10:00:00Z"});
+        let before = of(json!({
+            "phase": "Mitigated", "runs": "1", "alerts": {"a-1": alert}, "alertsLeftOut": 2,
+            "durations": {"detect": "1m", "mitigate": "2m"},
+        }));
+        let after = of(json!({"phase": "Open", "alerts": {"a-1": alert}, "durations": {"detect": "1m"}}));
+        let patch = incident_status(Some(&before), &after);
+        let goes = json!({"phase": "Open", "runs": null, "durations": {"detect": "1m", "mitigate": null}});
+        assert_eq!(patch, json!({"status": goes}));
+        assert_eq!(incident_status(None, &after)["status"]["alerts"], Value::Null);
     }
 
     #[test]

@@ -97,8 +97,8 @@ impl Performer {
         timely(runbooks.patch_status(runbook, &PatchParams::apply(FIELD_MANAGER), &patch)).await.map(drop)
     }
 
-    /// Writes what is known of an incident, in the place of what was said before. The newest word wins: nothing rests on it
-    /// but the leave to close it.
+    /// Writes what is known of an incident; `before`: what was known before. The alerts that were told of it are left as they
+    /// are: whoever is told of them writes them. The newest word wins: nothing rests on it but the leave to close it.
     ///
     /// # Errors
     /// [`CallError`] where it was not written, as far as is known.
@@ -106,16 +106,13 @@ impl Performer {
         &self,
         namespace: &str,
         incident: &str,
+        before: Option<&IncidentStatus>,
         status: &IncidentStatus,
     ) -> Result<(), CallError> {
         let incidents = Api::<Incident>::namespaced(self.operator.clone(), namespace);
-        // Not merged: a duration that is no longer known would stay.
-        let whole = json_patch::AddOperation {
-            path: json_patch::jsonptr::PointerBuf::from_tokens(["status"]),
-            value: json!(status),
-        };
-        let patch = Patch::Json::<()>(json_patch::Patch(vec![json_patch::PatchOperation::Add(whole)]));
-        timely(incidents.patch_status(incident, &PatchParams::default(), &patch)).await.map(drop)
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let patch = Patch::Merge(body::incident_status(before, status));
+        timely(incidents.patch_status(incident, &params, &patch)).await.map(drop)
     }
 }
 

@@ -3,10 +3,10 @@
 use std::fmt::Debug;
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use k8s_openapi::api::authorization::v1::ResourceAttributes;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
-use kube::api::{DynamicObject, ListParams, PostParams, VersionMatch};
+use kube::api::{DynamicObject, ListParams, VersionMatch};
 use kube::{Api, Resource};
 
 use serde::Serialize;
@@ -173,29 +173,18 @@ impl Performer {
     }
 
     async fn access(&self, namespace: &str, voter: &Person, role: &str, runbook: &str) -> Answer {
-        let review = SubjectAccessReview {
-            spec: SubjectAccessReviewSpec {
-                user: Some(voter.username.clone()),
-                uid: Some(voter.uid.clone()).filter(|uid| !uid.is_empty()),
-                groups: Some(voter.groups.clone()),
-                extra: Some(voter.extra.clone()).filter(|extra| !extra.is_empty()),
-                resource_attributes: Some(ResourceAttributes {
-                    group: Some("firstaid.dev".to_owned()),
-                    resource: Some("runbooks".to_owned()),
-                    subresource: Some(format!("as-{role}")),
-                    verb: Some("approve".to_owned()),
-                    namespace: Some(namespace.to_owned()),
-                    name: Some(runbook.to_owned()),
-                    ..ResourceAttributes::default()
-                }),
-                ..SubjectAccessReviewSpec::default()
-            },
-            ..SubjectAccessReview::default()
+        let attributes = ResourceAttributes {
+            group: Some("firstaid.dev".to_owned()),
+            resource: Some("runbooks".to_owned()),
+            subresource: Some(format!("as-{role}")),
+            verb: Some("approve".to_owned()),
+            namespace: Some(namespace.to_owned()),
+            name: Some(runbook.to_owned()),
+            ..ResourceAttributes::default()
         };
-        let reviews = Api::<SubjectAccessReview>::all(self.operator.clone());
-        match timely(reviews.create(&PostParams::default(), &review)).await {
-            Ok(SubjectAccessReview { status: Some(status), .. }) if status.allowed => Answer::Yes,
-            Ok(_) => Answer::No(format!("{} may not approve as {role}", voter.username)),
+        match self.may(voter, attributes).await {
+            Ok(true) => Answer::Yes,
+            Ok(false) => Answer::No(format!("{} may not approve as {role}", voter.username)),
             Err(error) => Answer::Unreadable(error.message()),
         }
     }

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
 mod act;
+mod alerts;
 mod ballots;
 pub mod body;
 mod events;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::{Client, Config};
 
+pub use alerts::{AUDIENCE, Right};
 pub use evidence::{list_ended, list_stored, read_evidence, read_of_incident};
 pub use guard::{Guard, Guarding};
 pub use in_place::{Left, list_left};

@@ -242,6 +242,8 @@ impl End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum MomentKind {
+    /// An alert began to fire, or ended.
+    Alert,
     /// A milestone that people entered.
     Milestone,
     /// What people wrote down.

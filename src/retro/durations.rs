@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::document::{Duration, End, MILESTONES, MilestoneLine, Source};
-use super::facts::Facts;
+use super::facts::{Facts, alerts};
 
 /// A duration in words: `15m 2s`, `1m 48s`, `3d 4h`, `0.52s`.
 pub fn words(duration: SignedDuration) -> String {
@@ -34,7 +34,15 @@ pub fn milestones(facts: &Facts<'_>) -> Vec<MilestoneLine> {
     let mut lines: Vec<MilestoneLine> = MILESTONES.iter().map(|(name, title)| milestone(facts, name, title)).collect();
     let mut before: Option<(Timestamp, String)> = None;
     for line in &mut lines {
-        let Some(at) = line.at else { continue };
+        let Some(mut at) = line.at else { continue };
+        // The API server rounds the time of creation down to the second: within that, the order is not known.
+        let rounded = line.source.as_ref().is_some_and(|source| source.field == "metadata.creationTimestamp");
+        if let Some((earlier, _)) = before.as_ref().filter(|(earlier, _)| rounded && at < *earlier)
+            && earlier.duration_since(at) < SignedDuration::from_secs(1)
+        {
+            at = *earlier;
+            line.at = Some(at);
+        }
         if let Some((earlier, title)) = before.as_ref().filter(|(earlier, _)| at < *earlier) {
             line.out_of_order = Some(format!("{} before {}", words(earlier.duration_since(at)), title.to_lowercase()));
         }
@@ -61,7 +69,8 @@ fn milestone(facts: &Facts<'_>, name: &str, title: &str) -> MilestoneLine {
         return MilestoneLine { corrected, ..line(Some(milestone.at.0), Some(source), &how) };
     }
     let derived = match name {
-        "detected" => opened(facts),
+        "impactStarted" => alerts::impact(facts),
+        "detected" => noticed(facts),
         "acknowledged" => taken_up(facts),
         _ => None,
     };
@@ -69,11 +78,12 @@ fn milestone(facts: &Facts<'_>, name: &str, title: &str) -> MilestoneLine {
         return line(Some(at), Some(source), &how);
     }
     let (how, who_could_know) = match name {
-        "impactStarted" => {
-            ("nobody entered it", "the service owner: the graph of the first bad answers; support: the first ticket")
-        }
+        "impactStarted" => (
+            "nobody entered it, and no alert was told",
+            "the service owner: the graph of the first bad answers; support: the first ticket",
+        ),
         "detected" => (
-            "nobody entered it, and there is no Incident whose making would show it",
+            "nobody entered it, no alert was told, and there is no Incident whose making would show it",
             "the alerting system; whoever noticed first",
         ),
         "acknowledged" => ("nobody entered it, and no person asked for a run or decided one", "whoever was on call"),
@@ -86,6 +96,21 @@ fn milestone(facts: &Facts<'_>, name: &str, title: &str) -> MilestoneLine {
         None => how.to_owned(),
     };
     MilestoneLine { who_could_know: who_could_know.to_owned(), ..line(None, None, &how) }
+}
+
+/// Whoever was first: the alert, or a person who opened the Incident.
+fn noticed(facts: &Facts<'_>) -> Option<(Timestamp, Source, String)> {
+    let (heard, opened) = (alerts::heard(facts), opened(facts));
+    match (&heard, &opened) {
+        // The time of creation is rounded down to the second: an alert that opens an Incident seems to come after it.
+        (Some((heard_at, ..)), Some((opened_at, ..)))
+            if heard_at.duration_since(*opened_at) >= SignedDuration::from_secs(1) =>
+        {
+            opened
+        }
+        (Some(_), _) => heard,
+        _ => opened,
+    }
 }
 
 /// Whoever makes an Incident has noticed.

@@ -87,7 +87,9 @@ pub fn sequence(document: &Document) -> String {
             MomentKind::Action | MomentKind::Undo | MomentKind::Check if !moment.target.is_empty() => {
                 format!("{aid}->>{}: {time} {what}", part(&moment.target, 2 * TARGETS))
             }
-            MomentKind::Milestone | MomentKind::Note | MomentKind::HotFix => format!("Note over {aid}: {time} {what}"),
+            MomentKind::Alert | MomentKind::Milestone | MomentKind::Note | MomentKind::HotFix => {
+                format!("Note over {aid}: {time} {what}")
+            }
             _ => format!("{aid}-->>{aid}: {time} {what}"),
         };
         lines.push(line);

@@ -303,8 +303,8 @@ fn drafts(document: &Document) -> Vec<(String, Vec<Draft>, usize)> {
         let label = if held { "held" } else { "did not come true" };
         mark(if held { "check" } else { "uncheck" }, moment.at, label, &moment.what)
     });
-    let notes =
-        of_kind(document, &[MomentKind::Note, MomentKind::HotFix]).map(|m| mark("note", m.at, &m.what, &m.what));
+    let notes = of_kind(document, &[MomentKind::Alert, MomentKind::Note, MomentKind::HotFix])
+        .map(|m| mark("note", m.at, &m.what, &m.what));
     let mut lanes: Vec<(String, Vec<Draft>, usize)> =
         vec![bounded("milestones", milestones), bounded("runs", runs(document)), bounded("decisions", decisions)];
     lanes.extend(targets(document));

@@ -164,6 +164,7 @@ fn alerts(facts: &Facts<'_>, document: &Document) -> Vec<String> {
             None => format!("how it was detected is unknown: {}", line.how),
         })
         .collect();
+    evidence.extend(super::facts::alerts::evidence(facts));
     let robots = facts.runs.iter().filter(|run| crate::api::identity::is_robot(run.requester())).count();
     evidence.push(match facts.runs.len() {
         0 => "no run was asked for".to_owned(),

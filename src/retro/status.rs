@@ -52,6 +52,8 @@ pub fn status(incident: &Incident, document: &Document, now: Timestamp) -> Incid
         unratified: Some(count(unratified)),
         durations: durations(document),
         follow_ups: cut(&follow_ups::tally(&incident.spec, &old.checks, now), 64),
+        alerts: old.alerts,
+        alerts_left_out: old.alerts_left_out,
         checks: old.checks,
     }
 }

@@ -23,6 +23,7 @@ const OWN: &[(&[&str], &str, &str, &str, &str)] = &[
     (&["get"], "", "namespaces", "*", "kube-system"),
     (&["get"], "", "configmaps", "firstaid-system", "firstaid-brake"),
     (&["create"], "authorization.k8s.io", "subjectaccessreviews", "", "*"),
+    (&["create"], "authentication.k8s.io", "tokenreviews", "", "*"),
     (&["get"], "apiextensions.k8s.io", "customresourcedefinitions", "", "*"),
     (&["get"], "admissionregistration.k8s.io", "validatingadmissionpolicies", "", "*"),
     (&["get"], "admissionregistration.k8s.io", "validatingadmissionpolicybindings", "", "*"),

@@ -5,6 +5,7 @@
 // A test ends by a panic; clippy's own exception for tests does not reach their helpers.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+mod alerts;
 mod alone;
 mod approvals;
 mod attacks;

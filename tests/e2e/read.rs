@@ -20,6 +20,7 @@ fn base(kind: &str) -> Option<(&'static str, &'static str)> {
         "rbr" => ("/apis/firstaid.dev/v1alpha1", "runbookruns"),
         "apv" => ("/apis/firstaid.dev/v1alpha1", "approvals"),
         "arec" => ("/apis/firstaid.dev/v1alpha1", "actionrecords"),
+        "inc" => ("/apis/firstaid.dev/v1alpha1", "incidents"),
         "configmap" => ("/api/v1", "configmaps"),
         "pods" => ("/api/v1", "pods"),
         "deployment" => ("/apis/apps/v1", "deployments"),

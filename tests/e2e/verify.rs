@@ -124,7 +124,7 @@ fn what_cannot_be_checked_is_no_pass(town: &Town) -> Result<()> {
     }
     let (code, said) = verify(town, "mallory", &["-n", "kube-system"])?;
     ensure!(
-        code == 2 && said.contains("see: kubectl auth can-i list approvals.firstaid.dev -n kube-system"),
+        code == 2 && said.contains("see: kubectl auth can-i list runbookruns.firstaid.dev -n kube-system"),
         "{code}: {said}"
     );
     Ok(())

@@ -2,17 +2,20 @@
 //!
 //! Nothing is guessed here. A moment whose time is only known to be no later than another one says so.
 
+pub mod alerts;
 mod moments;
 pub mod stored;
 
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 use super::document::{Gap, Moment, Source, Unknown};
 use super::material::{Joined, Material};
 use super::people::{Names, People};
 use crate::api::SCHEMA_VERSION;
+use crate::api::alert::FiredAlert;
 use crate::api::follow_up::CheckedFollowUp;
 use crate::api::incident::{IncidentSpec, Milestone};
 use crate::api::line::{cut, one_line};
@@ -58,6 +61,10 @@ pub struct Told<'a> {
     pub spec: IncidentSpec,
     /// What the checks of its follow-ups found, when the operator looked last.
     pub checks: Vec<CheckedFollowUp>,
+    /// The alerts that were told of it, by fingerprint and begin.
+    pub alerts: BTreeMap<String, FiredAlert>,
+    /// How many more there were.
+    pub alerts_left_out: i64,
     /// When it was made.
     pub created: Option<Timestamp>,
 }
@@ -236,7 +243,19 @@ fn told<'a>(joined: &Joined<'a>, unknown: &mut Vec<Unknown>) -> Option<Told<'a>>
     match serde_json::from_value(object.spec().clone()) {
         Ok(spec) => {
             let checks = object.object.pointer("/status/checks").cloned().unwrap_or_default();
-            Some(Told { object, spec, checks: serde_json::from_value(checks).unwrap_or_default(), created })
+            let alerts = object.object.pointer("/status/alerts").cloned().unwrap_or_default();
+            Some(Told {
+                object,
+                spec,
+                checks: serde_json::from_value(checks).unwrap_or_default(),
+                alerts: serde_json::from_value(alerts).unwrap_or_default(),
+                alerts_left_out: object
+                    .object
+                    .pointer("/status/alertsLeftOut")
+                    .and_then(Value::as_i64)
+                    .unwrap_or_default(),
+                created,
+            })
         }
         Err(error) => {
             let why = cut(&error.to_string(), 200);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::stored::{Ballot, Record, Run, Said, time};
-use super::{Facts, Told};
+use super::{Facts, Told, alerts};
 use crate::api::incident::HotFixKind;
 use crate::api::line::one_line;
 use crate::retro::document::{MILESTONES, Moment, MomentKind, Source};
@@ -45,6 +45,7 @@ fn of_incident(facts: &Facts<'_>, told: &Told<'_>) -> Vec<Moment> {
         let what = format!("{what}: {}", text(&fix.text));
         moments.push(Moment { by, link, ..Moment::key(at.0, MomentKind::HotFix, what, source) });
     }
+    moments.extend(alerts::moments(facts, told));
     moments
 }
 

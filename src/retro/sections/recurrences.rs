@@ -50,6 +50,7 @@ pub fn recurrences(facts: &Facts<'_>, now: Timestamp) -> Vec<Recurrence> {
         }
     }
     factors(facts, &mut seen);
+    alerts(facts, &mut seen, young);
     let recurrence = |((kind, what), found): (What, Vec<Where>)| {
         let incidents: BTreeSet<String> = found
             .iter()
@@ -75,6 +76,22 @@ fn factors(facts: &Facts<'_>, seen: &mut Seen) {
             if mine.contains(id) {
                 let at = other.text("/metadata/creationTimestamp").parse().ok();
                 seen.entry(("same factor", one_line(id))).or_default().push((one_line(other.name()), at));
+            }
+        }
+    }
+}
+
+/// The same alert, as its name says, in another Incident.
+fn alerts(facts: &Facts<'_>, seen: &mut Seen, young: impl Fn(&Option<Timestamp>) -> bool) {
+    let Some(told) = &facts.incident else { return };
+    let mine: BTreeSet<&str> = told.alerts.values().map(|alert| alert.name.as_str()).collect();
+    for other in facts.material.incidents.iter().filter(|other| other.name() != told.object.name()) {
+        let fired = other.object.pointer("/status/alerts").and_then(serde_json::Value::as_object);
+        for alert in fired.into_iter().flat_map(|fired| fired.values()) {
+            let text = |field: &str| alert.get(field).and_then(serde_json::Value::as_str).unwrap_or_default();
+            let at = text("startedAt").parse().ok();
+            if mine.contains(text("name")) && young(&at) {
+                seen.entry(("same alert", one_line(text("name")))).or_default().push((one_line(other.name()), at));
             }
         }
     }

@@ -248,3 +248,58 @@ fn a_no_without_a_word_is_a_no() {
     let decision = document.decisions.iter().find(|decision| decision.ballot == name).unwrap();
     assert_eq!(decision.outcome, "Denied");
 }
+
+#[test]
+fn an_alert_says_when_it_began_when_it_was_noticed_and_when_it_was_over() {
+    let mut material = material();
+    let incident = told(&mut material);
+    incident["spec"]["milestones"] = json!({});
+    incident["metadata"]["creationTimestamp"] = json!("2026-11-23T10:02:25Z");
+    incident["status"] = json!({"phase": "Open", "alertsLeftOut": 3, "alerts": {
+        "a1-1": {"name": "Checkout5xxHigh", "summary": "5xx at 4%", "startedAt": "2026-11-23T10:01:10Z",
+            "endedAt": "2026-11-23T10:31:00Z", "receivedAt": "2026-11-23T10:02:25.7Z"},
+        "b2-2": {"name": "QueueGrows", "startedAt": "2026-11-23T10:05:00Z", "receivedAt": "2026-11-23T10:05:30Z"},
+    }});
+    let mut before = material.incidents[0].clone();
+    before.object["metadata"]["name"] = json!("inc-001");
+    before.object["status"]["alerts"]["a1-1"]["startedAt"] = json!("2026-10-01T10:01:10Z");
+    material.incidents.push(before);
+    let document = of(&material, Names::Roles);
+    let line = |name: &str| document.milestones.iter().find(|line| line.name == name).unwrap().clone();
+    assert_eq!(line("impactStarted").at.unwrap().to_string(), "2026-11-23T10:01:10Z");
+    // Not when the Incident was made, which is known to the second.
+    assert_eq!(line("detected").at.unwrap().to_string(), "2026-11-23T10:02:25.7Z");
+    assert_eq!(line("detected").how, "alert Checkout5xxHigh was told");
+    let told: Vec<_> =
+        document.moments.iter().filter(|m| m.kind == MomentKind::Alert).map(|m| m.what.as_str()).collect();
+    assert_eq!(told, ["Checkout5xxHigh fires: 5xx at 4%", "QueueGrows fires", "Checkout5xxHigh has ended"]);
+    let evidence = document.questions.iter().flat_map(|question| &question.evidence);
+    let alerts: Vec<_> = evidence.filter(|line| line.contains("fired ") || line.contains("not kept")).collect();
+    assert_eq!(
+        alerts,
+        [
+            "alert Checkout5xxHigh fired once; all of it has ended",
+            "alert QueueGrows fired once; of 1 no end was told",
+            "3 more alert(s) are not kept here",
+        ]
+    );
+    let again = document.recurrences.iter().filter(|recurrence| recurrence.kind == "same alert");
+    assert_eq!(
+        again.map(|r| (r.what.as_str(), r.count)).collect::<Vec<_>>(),
+        [("Checkout5xxHigh", 1), ("QueueGrows", 1)]
+    );
+}
+
+#[test]
+fn within_the_second_to_which_a_creation_is_known_nothing_is_out_of_order() {
+    let mut material = material();
+    let acknowledged = |line: &&crate::retro::document::MilestoneLine| line.name == "acknowledged";
+    let asked = of(&material, Names::Roles).milestones.iter().find(acknowledged).and_then(|line| line.at).unwrap();
+    let detected =
+        |ahead| json!({"at": (asked + jiff::SignedDuration::from_millis(ahead)).to_string(), "source": "alert"});
+    told(&mut material)["spec"]["milestones"]["detected"] = detected(900);
+    let tta = duration(&of(&material, Names::Roles), "tta").clone();
+    assert_eq!((tta.seconds, tta.unknown), (Some(0.0), None));
+    told(&mut material)["spec"]["milestones"]["detected"] = detected(1100);
+    assert!(duration(&of(&material, Names::Roles), "tta").unknown.is_some(), "more than rounding");
+}

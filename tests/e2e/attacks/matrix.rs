@@ -32,9 +32,10 @@ fn rights(town: &Town) -> Result<BTreeSet<Right>> {
     let mut rights = BTreeSet::new();
     for role in roles.pointer("/items").and_then(Value::as_array).into_iter().flatten() {
         let name = text(role, "/metadata/name");
-        // Not for people: a ServiceAccount that is offered to authors holds it; `tests/e2e/named.rs` tries it.
-        let for_accounts =
-            name.starts_with("firstaid-operator") || ["firstaid-offered", "firstaid-checks"].contains(&name);
+        // Not for people: a ServiceAccount that is offered to authors holds it; `tests/e2e/named.rs` tries it,
+        // `tests/e2e/follow_up.rs` and `tests/e2e/alerts.rs` the others.
+        let for_accounts = name.starts_with("firstaid-operator")
+            || ["firstaid-offered", "firstaid-checks", "firstaid-alerts"].contains(&name);
         if !name.starts_with("firstaid-") || for_accounts {
             continue;
         }

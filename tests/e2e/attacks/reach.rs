@@ -1,11 +1,11 @@
 //! Runs, runbooks and the operator's identity: to stop or start without the right, to widen what a runbook may do, to use
-//! the operator's power. And what is not there at all: nothing listens for alerts, no step takes an address.
+//! the operator's power. To tell of alerts. And what is not there at all: no step takes an address.
 
 use anyhow::{Result, ensure};
 use firstaid_sandbox::poll;
 use serde_json::json;
 
-use super::By::{ApiServer, Dropped, Kind, Nobody, Policy, Rbac};
+use super::By::{ApiServer, Dropped, Kind, Nobody, Operator, Policy, Rbac};
 use super::Sees::{Both, Each};
 use super::{Row, Scene, Seen, in_vain};
 use crate::town::{Leg, WITHIN, text};
@@ -449,34 +449,42 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "42a",
-        title: "to send an alert without a token: nothing listens",
+        title: "to tell of an alert without a token",
         who: "mallory",
-        call: r#"curl -s -o answer -w '%{http_code}\n' -d @event.json http://$OPERATOR/alerts"#,
-        sees: Both(Nobody, "404"),
+        call: r#"curl -s -o answer -w 'HTTP %{http_code}\n' -d @event.json http://$OPERATOR/alerts/$NS"#,
+        sees: Both(Operator, "HTTP 401"),
         play: in_vain,
     },
     Row {
         id: "42b",
-        title: "to send an alert with a token of the namespace: nothing listens",
+        title: "to tell of an alert with a token that was made for the API server",
         who: "mallory",
-        call: r#"curl -s -o answer -w '%{http_code}\n' -H "Authorization: Bearer $(kubectl create token bot)" -d @event.json http://$OPERATOR/alerts"#,
-        sees: Both(Nobody, "404"),
+        call: r#"curl -s -o answer -w 'HTTP %{http_code}\n' -H "Authorization: Bearer $(kubectl create token bot)" -d @event.json http://$OPERATOR/alerts/$NS"#,
+        sees: Both(Operator, "HTTP 401"),
         play: in_vain,
     },
     Row {
         id: "42c",
-        title: "to send an alert with a token for another audience: nothing listens",
+        title: "to tell of an alert with a token for somebody else",
         who: "mallory",
-        call: r#"curl -s -o answer -w '%{http_code}\n' -H "Authorization: Bearer $(kubectl create token bot --audience=elsewhere)" -d @event.json http://$OPERATOR/alerts"#,
-        sees: Both(Nobody, "404"),
+        call: r#"curl -s -o answer -w 'HTTP %{http_code}\n' -H "Authorization: Bearer $(kubectl create token bot --audience=elsewhere)" -d @event.json http://$OPERATOR/alerts/$NS"#,
+        sees: Both(Operator, "HTTP 401"),
+        play: in_vain,
+    },
+    Row {
+        id: "42d",
+        title: "to tell of an alert with a token for First Aid, and without the right",
+        who: "mallory",
+        call: r#"curl -s -o answer -w 'HTTP %{http_code}\n' -H "Authorization: Bearer $(kubectl create token default --audience=firstaid)" -d @event.json http://$OPERATOR/alerts/$NS"#,
+        sees: Both(Operator, "HTTP 403"),
         play: in_vain,
     },
     Row {
         id: "43",
-        title: "to send a thousand alerts: nothing listens",
+        title: "to tell of a thousand alerts",
         who: "mallory",
-        call: r#"curl -s -o answer -w '%{http_code}\n' -d @event.json "http://$OPERATOR/alerts?n=[1-1000]" | sort | uniq -c"#,
-        sees: Both(Nobody, "1000 404"),
+        call: r#"curl -s -o answer -w 'HTTP %{http_code}\n' -d @event.json "http://$OPERATOR/alerts/$NS?n=[1-1000]" | sort | uniq -c"#,
+        sees: Both(Operator, "1000 HTTP 401"),
         play: in_vain,
     },
     Row {

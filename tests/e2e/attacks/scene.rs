@@ -215,6 +215,10 @@ fn who_refused(output: &Output) -> By {
         return super::table::POLICIES.iter().find(|p| **p == name).map_or(By::ApiServer, |p| By::Policy(p));
     }
     if output.success() {
+        // What curl says of the operator's answer.
+        if output.stdout.contains("HTTP 40") {
+            return By::Operator;
+        }
         return if words.contains("Warning: unknown field") { By::Dropped } else { By::Nobody };
     }
     if words.contains("is invalid:") {
@@ -228,7 +232,7 @@ fn who_refused(output: &Output) -> By {
 
 /// The refusal without what kubectl and the API server put before it, each sentence once.
 fn sentence(output: &Output, by: By) -> String {
-    let printed = if by == By::Nobody { &output.stdout } else { &output.stderr };
+    let printed = if matches!(by, By::Nobody | By::Operator) { &output.stdout } else { &output.stderr };
     let mut sentences: Vec<&str> = Vec::new();
     for line in printed.lines() {
         let trimmed = match by {

@@ -171,7 +171,9 @@ fn closed(town: &Town, ballot: &str, state: &str) -> Result<()> {
 
 /// Opens it. From here on nothing of it changes by itself.
 pub fn open(leg: Leg) -> Result<Scene> {
-    let town = Town::open(leg, "attack")?;
+    let mut town = Town::empty(leg, "attack")?;
+    town.sandbox.open_shop(&town.namespace)?;
+    town.start_operator_with(&["--alerts"])?;
     town.apply("root", SPARE)?;
     cast(&town)?;
     robot(&town)?;

@@ -18,7 +18,7 @@ impl Sandbox {
         say("opening a shop: checkout with 4 pods, a database, an agent, a file of feature flags");
         self.open_shop(namespace)?;
         say("starting the operator");
-        let mut operator = self.start_operator(firstaid, &["--cluster-name=sandbox"], &[])?;
+        let mut operator = self.start_operator(firstaid, &["--cluster-name=sandbox", "--alerts"], &[])?;
         operator.wait_ready(Duration::from_secs(60))?;
         Ok(operator)
     }

@@ -62,7 +62,7 @@ impl Sandbox {
             .arg(chart)
             .args(["--namespace", NAMESPACE, "--create-namespace"])
             // The operator under test is a process beside the control plane, see `start_operator`.
-            .args(["--set", "operator.enabled=false"])
+            .args(["--set", "operator.enabled=false", "--set", "alerts.enabled=true"])
             .env("KUBECONFIG", self.kubeconfig("root"));
         for (variable, folder) in
             [("HELM_CACHE_HOME", "cache"), ("HELM_CONFIG_HOME", "config"), ("HELM_DATA_HOME", "data")]

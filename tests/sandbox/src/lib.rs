@@ -7,8 +7,10 @@
 //! Nothing outlives its starter. Each process holds one end of a pipe (its standard input) whose other end is held
 //! here, and ends when the pipe closes, however this process ends: by `SIGKILL` too.
 
+mod alertmanager;
 mod api_server;
 mod furnish;
+mod http;
 mod identity;
 mod install;
 mod kubectl;
@@ -21,6 +23,7 @@ mod sandbox;
 mod shop;
 mod waiting;
 
+pub use alertmanager::Alertmanager;
 pub use furnish::firstaid_program;
 pub use install::repository;
 pub use kubectl::Output;

@@ -1,13 +1,12 @@
 //! The operator under test, as a process beside the control plane.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
+use crate::http::exchange;
 use crate::ports::Port;
 use crate::process::Process;
 use crate::sandbox::Sandbox;
@@ -90,15 +89,12 @@ impl Operator {
 
     /// What its own web server answers: the status code and the body, for `/livez`, `/readyz` and `/metrics`.
     pub fn get(&self, path: &str) -> Result<(u16, String)> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port.number))?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        // HTTP/1.0: the answer ends where the connection ends.
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let Some((head, body)) = answer.split_once("\r\n\r\n") else { bail!("no HTTP answer: {answer}") };
-        let code = head.split(' ').nth(1).context("no status code")?.parse()?;
-        Ok((code, body.to_owned()))
+        exchange(self.port.number, "GET", path, &[], "")
+    }
+
+    /// What it answers to somebody who sends this, with these headers.
+    pub fn post(&self, path: &str, headers: &[&str], body: &str) -> Result<(u16, String)> {
+        exchange(self.port.number, "POST", path, headers, body)
     }
 
     /// Where its own web server listens.

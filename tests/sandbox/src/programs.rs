@@ -21,6 +21,8 @@ pub struct Programs {
     pub helm: PathBuf,
     /// KWOK, which plays the nodes and their pods.
     pub kwok: PathBuf,
+    /// Alertmanager.
+    pub alertmanager: PathBuf,
     /// What KWOK does with nodes and pods.
     pub stages: PathBuf,
 }
@@ -69,6 +71,7 @@ fn build(script: &Path) -> Result<Programs> {
         kubectl: at("kubectl"),
         helm: at("helm"),
         kwok: at("kwok"),
+        alertmanager: at("alertmanager"),
         stages: at("stages.yaml"),
         folder,
     })

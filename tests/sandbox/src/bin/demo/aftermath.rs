@@ -15,42 +15,24 @@ use crate::stage::{Ink, Show, Stage, created_name};
 use crate::story::{FLAGS, WITHIN, approval, ballot, replicas, waits_for_people};
 use crate::timeline;
 
-/// The key that joins the runs of this story.
-pub const INCIDENT: &str = "inc-7f3";
-
 /// Where the story's files are, seen from the repository.
 const FOLDER: &str = "target/demo";
 
-/// A second person, who does nothing on the cluster, writes down when it began and who noticed.
-pub fn declare(stage: &Stage<'_>) -> Result<()> {
+/// A second person, who does nothing on the cluster, writes down when it began.
+pub fn declare(stage: &Stage<'_>, incident: &str) -> Result<()> {
     // Documents of an earlier demo, into which somebody may have written: theirs to lose, as everything in target/ is.
     let folder = repository().join(FOLDER);
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-    let text = format!(
-        "apiVersion: firstaid.dev/v1alpha1
-kind: Incident
-metadata: {{name: {INCIDENT}, namespace: shop}}
-spec:
-  summary: Checkout answers slowly, one order in 25 fails
-  severity: SEV2
-  services: [checkout]
-  milestones:
-    impactStarted: {{at: \"{}\", source: graph of the error rate}}
-    detected: {{at: \"{}\", source: alert Checkout5xxHigh}}
-",
-        before(75)?,
-        before(15)?
-    );
-    write("incident.yaml", &text)?;
-    stage.does("carol", &format!("cat {FOLDER}/incident.yaml"), Show::All)?;
-    stage.does("carol", &format!("kubectl create -f {FOLDER}/incident.yaml"), Show::All)?;
+    let began = format!("{{\"at\":\"{}\",\"source\":\"graph of the error rate\"}}", before(75)?);
+    let began = format!("{{\"spec\":{{\"milestones\":{{\"impactStarted\":{began}}}}}}}");
+    stage.does("carol", &format!("kubectl patch inc -n shop {incident} --type=merge -p '{began}'"), Show::All)?;
     stage.means("carol writes things down tonight. It gives her no say in what is done, and nothing waits for it.");
     Ok(())
 }
 
 /// What no record can tell, and that nobody closes an incident of which first aid is left.
-pub fn write_down(stage: &Stage<'_>) -> Result<()> {
+pub fn write_down(stage: &Stage<'_>, incident: &str) -> Result<()> {
     stage.happens("It is calmer. carol writes down what no record can tell");
     let text = format!(
         "spec:
@@ -78,11 +60,11 @@ pub fn write_down(stage: &Stage<'_>) -> Result<()> {
     );
     write("people-know.yaml", &text)?;
     stage.does("carol", &format!("cat {FOLDER}/people-know.yaml"), Show::All)?;
-    let patch = format!("kubectl patch inc -n shop {INCIDENT} --type=merge --patch-file {FOLDER}/people-know.yaml");
+    let patch = format!("kubectl patch inc -n shop {incident} --type=merge --patch-file {FOLDER}/people-know.yaml");
     stage.does("carol", &patch, Show::All)?;
-    looked_at(stage, "Mitigated", 2)?;
+    looked_at(stage, incident, "Mitigated", 2)?;
     stage.does("carol", "kubectl get inc -n shop", Show::Table)?;
-    stage.is_refused("carol", &close(), "first aid is still in place")?;
+    stage.is_refused("carol", &close(incident), "first aid is still in place")?;
     stage.means("Two changes are in place. They are undone first, or somebody says in writing why they stay.");
     Ok(())
 }
@@ -127,25 +109,27 @@ pub fn undo(stage: &Stage<'_>, run: &str) -> Result<()> {
 }
 
 /// The incident is closed, and the document is made of what is there. Gives the file to look at.
-pub fn retrospective(stage: &Stage<'_>) -> Result<PathBuf> {
+pub fn retrospective(stage: &Stage<'_>, incident: &str) -> Result<PathBuf> {
     stage.happens("The incident is closed, and nobody has to put together from memory what happened");
     let over = format!("{{\"at\":\"{}\",\"source\":\"graph of the error rate: as last week\"}}", before(0)?);
     let resolved = format!(
-        "kubectl patch inc -n shop {INCIDENT} --type=merge -p '{{\"spec\":{{\"milestones\":{{\"resolved\":{over}}}}}}}'"
+        "kubectl patch inc -n shop {incident} --type=merge -p '{{\"spec\":{{\"milestones\":{{\"resolved\":{over}}}}}}}'"
     );
     stage.does("carol", &resolved, Show::All)?;
-    looked_at(stage, "Resolved", 0)?;
-    stage.does("carol", &close(), Show::All)?;
-    let closed = format!("kubectl wait -n shop inc/{INCIDENT} --for=jsonpath={{.status.phase}}=Closed --timeout=60s");
+    looked_at(stage, incident, "Resolved", 0)?;
+    stage.does("carol", &close(incident), Show::All)?;
+    let closed = format!("kubectl wait -n shop inc/{incident} --for=jsonpath={{.status.phase}}=Closed --timeout=60s");
     stage.does("carol", &closed, Show::All)?;
     let (page, text) = (format!("{FOLDER}/retrospective.html"), format!("{FOLDER}/retrospective.md"));
-    stage.does("viewer", &format!("firstaid retro {INCIDENT} -n shop -o html --out {page}"), Show::All)?;
-    stage.does("viewer", &format!("firstaid retro {INCIDENT} -n shop -o md --out {text}"), Show::All)?;
+    stage.does("viewer", &format!("firstaid retro {incident} -n shop -o html --out {page}"), Show::All)?;
+    stage.does("viewer", &format!("firstaid retro {incident} -n shop -o md --out {text}"), Show::All)?;
     stage.does("viewer", &format!("head -8 {text}"), Show::All)?;
     let page = repository().join(page);
     let (html, markdown) = (read(&page)?, read(&repository().join(text))?);
     for words in [
         "Checkout answers slowly, one order in 25 fails",
+        "alert Checkout5xxHigh was told",
+        "Checkout5xxHigh has ended",
         "flag recommendations on -",
         "approved after ",
         "the plan was made anew, votes on the old one open nothing",
@@ -172,9 +156,9 @@ pub fn say_where(stage: &Stage<'_>, page: &std::path::Path) {
 }
 
 /// Waits until the operator has looked at the incident as it is now.
-fn looked_at(stage: &Stage<'_>, phase: &str, in_place: i64) -> Result<()> {
+fn looked_at(stage: &Stage<'_>, incident: &str, phase: &str, in_place: i64) -> Result<()> {
     poll("the operator to look at the incident", WITHIN, || {
-        let incident = timeline::object(stage, "inc", INCIDENT)?;
+        let incident = timeline::object(stage, "inc", incident)?;
         let status = |field: &str| incident.pointer(&format!("/status/{field}")).cloned().unwrap_or_default();
         let seen = (status("phase"), status("inPlace"));
         ensure!(seen == (Value::from(phase), Value::from(in_place)), "it says {} {}", seen.0, seen.1);
@@ -182,8 +166,8 @@ fn looked_at(stage: &Stage<'_>, phase: &str, in_place: i64) -> Result<()> {
     })
 }
 
-fn close() -> String {
-    format!("kubectl patch inc -n shop {INCIDENT} --type=merge -p '{{\"spec\":{{\"closed\":{{}}}}}}'")
+fn close(incident: &str) -> String {
+    format!("kubectl patch inc -n shop {incident} --type=merge -p '{{\"spec\":{{\"closed\":{{}}}}}}'")
 }
 
 /// The time so many seconds ago, as people note it: to the second.

@@ -1,6 +1,7 @@
 //! `make demo`: a crisis, end to end, on a real Kubernetes API server.
 
 mod aftermath;
+mod alarm;
 mod stage;
 mod story;
 mod timeline;
@@ -44,7 +45,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     let sandbox = Sandbox::start(&Options::default())?;
     let operator = sandbox.furnish(&firstaid, story::SHOP, &say)?;
     let stage = Stage::new(&sandbox, firstaid, arguments.step, started);
-    let page = story::tell(&stage).inspect_err(|_| {
+    let page = story::tell(&stage, &sandbox, &operator).inspect_err(|_| {
         let log = std::fs::read_to_string(operator.log_path()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         eprintln!(

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use firstaid_sandbox::poll;
+use firstaid_sandbox::{Operator, Sandbox, poll};
 use serde_json::Value;
 
-use crate::aftermath::{self, INCIDENT};
+use crate::aftermath;
+use crate::alarm::Alarm;
 use crate::stage::{Show, Stage, created_name};
 use crate::timeline;
 
@@ -17,22 +18,25 @@ pub const SHOP: &str = "shop";
 pub const WITHIN: Duration = Duration::from_secs(60);
 
 /// Tells it, and checks on the way that everything goes as it must. Gives the file with the retrospective.
-pub fn tell(stage: &Stage<'_>) -> Result<PathBuf> {
+pub fn tell(stage: &Stage<'_>, sandbox: &Sandbox, operator: &Operator) -> Result<PathBuf> {
     stage.introduces(
         "alice, bob and dave are on call (sre). carol owns the databases (db-owner). author writes runbooks. mallory has \
          far too many rights. Each is a user of this API server; all that follows is typed and answered now.",
     );
     prepare(stage)?;
-    let run = start(stage)?;
+    stage.happens("Crisis: checkout falls behind, and an alert fires");
+    let alarm = Alarm::fires(stage, sandbox, operator)?;
+    let run = start(stage, &alarm.incident)?;
     let first = read(stage, &run)?;
     refuse(stage, &first)?;
     change(stage, &run, &first)?;
     approve(stage, &run)?;
     show_record(stage, &run)?;
     timeline::show(stage, &run)?;
-    aftermath::write_down(stage)?;
+    alarm.ends(stage)?;
+    aftermath::write_down(stage, &alarm.incident)?;
     aftermath::undo(stage, &run)?;
-    aftermath::retrospective(stage)
+    aftermath::retrospective(stage, &alarm.incident)
 }
 
 /// A ballot, as far as the story needs it.
@@ -51,18 +55,18 @@ fn prepare(stage: &Stage<'_>) -> Result<()> {
     stage.does("author", "kubectl wait -n shop rbk/shed-load --for=condition=Ready --timeout=60s", Show::All)?;
     stage.does("author", "kubectl get rbk -n shop", Show::Table)?;
     stage.means("READY: each step was rehearsed on this cluster, without changing anything, and would work now.");
-    Ok(())
+    Alarm::allow(stage)
 }
 
-fn start(stage: &Stage<'_>) -> Result<String> {
-    stage.happens("Crisis: checkout falls behind, and alice starts the runbook");
-    aftermath::declare(stage)?;
+fn start(stage: &Stage<'_>, incident: &str) -> Result<String> {
+    aftermath::declare(stage, incident)?;
+    stage.happens("alice starts the runbook");
     stage.does("alice", "kubectl get deployment -n shop checkout", Show::Table)?;
     let line =
         stage.does("alice", "kubectl get rbk -n shop shed-load -o jsonpath={.status.startCommand}", Show::Table)?;
     stage.expect(line.contains("\"WHY\""), "the line to paste asks why")?;
     stage.means("One line to paste. She fills in WHY, and adds the key of the incident:");
-    let why = format!("queue grows, 5xx at 4%\",\"incident\":\"{INCIDENT}");
+    let why = format!("queue grows, 5xx at 4%\",\"incident\":\"{incident}");
     let created = stage.does("alice", &line.replace("WHY", &why), Show::All)?;
     let run = created_name(&created)?;
     waits_for_people(stage, &run, 1)?;

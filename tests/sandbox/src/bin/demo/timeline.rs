@@ -112,6 +112,12 @@ pub fn object(stage: &Stage<'_>, kind: &str, name: &str) -> Result<Value> {
     serde_json::from_str(&json).with_context(|| format!("reading {kind} {name}"))
 }
 
+/// All objects of a kind.
+pub fn all(stage: &Stage<'_>, kind: &str) -> Result<Vec<Value>> {
+    let list: Value = serde_json::from_str(&stage.asks("viewer", &format!("kubectl get {kind} -n shop -o json"))?)?;
+    Ok(list.get("items").and_then(Value::as_array).cloned().unwrap_or_default())
+}
+
 /// The objects of a kind that belong to a run, by their label, in the order of the records' chain.
 pub fn objects(stage: &Stage<'_>, kind: &str, run: &str) -> Result<Vec<Value>> {
     let json = stage.asks(
