@@ -392,9 +392,11 @@ fn what_cannot_be_read_back_is_asked() -> Result<()> {
         let asked = town.wait_phase(run, "NeedsHuman")?;
         ensure!(text(&asked, "/status/waitingOn").contains("look, then settle it"), "{asked:#}");
         // It may have taken place, as this one has; whoever looks into the audit log knows.
-        let words = &["annotate", "rbr", run, "settle=done the audit log shows it"];
-        town.kubectl("alice", words)?.ok()?;
+        let settle = ["settle", run, "done", "--reason", "the audit log shows it"];
+        let said = crate::plugin::firstaid(town, "alice", &settle)?.ended(0)?;
+        ensure!(said.starts_with(&format!("runbookrun/{run} settled as done by alice")), "{said}");
         town.wait_phase(run, "Failed")?;
+        crate::plugin::firstaid(town, "alice", &settle)?.refused(4, "")?;
         operator.kill()
     };
     let (ended, effects) = ward.die_and_tell("after-act:1", put_back)?;
