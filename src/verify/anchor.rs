@@ -3,11 +3,12 @@
 
 use super::ballots;
 use super::chain::Link;
-use super::evidence::{Evidence, Stored};
+use super::evidence::Stored;
 use super::finding::Finding;
+use super::index::Index;
 
 /// Judges the records of one run by those that an export has of it.
-pub(super) fn judge(exported: &[&Stored], evidence: &Evidence, findings: &mut Vec<Finding>) {
+pub(super) fn judge(exported: &[&Stored], evidence: &Index<'_>, findings: &mut Vec<Finding>) {
     for then in exported {
         let then = match Link::of(then) {
             Ok(then) => then,
@@ -22,8 +23,7 @@ pub(super) fn judge(exported: &[&Stored], evidence: &Evidence, findings: &mut Ve
             findings.push(Finding::ExportChanged { record: record.clone(), seq, computed, says: export.clone() });
         }
         // Wherever it was put since: a record that changed its run is not gone, and not the same.
-        let same_name = |now: &&Stored| (now.namespace(), now.name()) == (then.record.namespace(), then.record.name());
-        let now: Vec<&Stored> = evidence.records.iter().filter(same_name).collect();
+        let now = evidence.records(then.record.namespace(), then.record.name());
         if now.iter().any(|now| now.spec() == then.record.spec()) {
             continue;
         }
@@ -39,7 +39,7 @@ pub(super) fn judge_run(
     links: &[Link<'_>],
     then: Option<&Stored>,
     marked: &[&Stored],
-    evidence: &Evidence,
+    evidence: &Index<'_>,
     findings: &mut Vec<Finding>,
 ) {
     let head = then.map(|run| run.text("/status/recordHead")).unwrap_or_default();

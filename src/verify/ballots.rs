@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::chain::Link;
 use super::cover;
-use super::evidence::{Evidence, Stored};
+use super::evidence::Stored;
 use super::finding::{But, Finding, Note};
+use super::index::Index;
 use crate::api::line::cut;
 use crate::api::{APPROVE_ANNOTATION, BREAKGLASS_ANNOTATION, BREAKGLASS_BY_ANNOTATION, BY_ANNOTATION, DENY_ANNOTATION};
 
@@ -16,7 +17,7 @@ struct Approved<'a> {
 }
 
 /// What the votes of a record must be about; none where that is in the record of another run, which is not here.
-fn approved<'a>(link: &Link<'a>, evidence: &'a Evidence, run: Option<&Stored>) -> Option<Approved<'a>> {
+fn approved<'a>(link: &Link<'a>, evidence: &Index<'a>, run: Option<&Stored>) -> Option<Approved<'a>> {
     let of = |record: &'a Stored| Approved {
         run_uid: record.text("/spec/runUID"),
         plan_hash: record.text("/spec/planHash"),
@@ -34,16 +35,16 @@ fn covered<'a>(link: &Link<'_>, run: Option<&'a Stored>) -> Option<&'a Value> {
 }
 
 /// The record of what a record undoes.
-fn original<'a>(link: &Link<'a>, evidence: &'a Evidence) -> Option<&'a Stored> {
+fn original<'a>(link: &Link<'a>, evidence: &Index<'a>) -> Option<&'a Stored> {
     let name = link.record.text("/spec/revertOf");
-    evidence.records.iter().find(|record| (record.namespace(), record.name()) == (link.record.namespace(), name))
+    evidence.records(link.record.namespace(), name).first().copied()
 }
 
 /// Judges what a record says of its approvals.
 pub(super) fn judge(
     link: &Link<'_>,
     run: Option<&Stored>,
-    evidence: &Evidence,
+    evidence: &Index<'_>,
     findings: &mut Vec<Finding>,
     notes: &mut Vec<Note>,
 ) {
@@ -71,8 +72,7 @@ pub(super) fn judge(
             continue;
         }
         let (by, name) = (text("by"), text("ballot"));
-        let of_that_name = |ballot: &&Stored| (ballot.namespace(), ballot.name()) == (link.record.namespace(), name);
-        let named: Vec<&Stored> = evidence.ballots.iter().filter(of_that_name).collect();
+        let named = evidence.ballots(link.record.namespace(), name);
         // In an export that grew, a ballot of the same name may have been made anew.
         let ballot = named.iter().find(|b| b.uid() == text("ballotUID")).or(named.last());
         let but = match ballot {
@@ -91,10 +91,8 @@ pub(super) fn judge(
 }
 
 /// Whoever is said to have broken the glass said so on the run. Where that is gone nobody can tell.
-fn glass(link: &Link<'_>, evidence: &Evidence, by: &str, why: &str) -> Option<Finding> {
-    let of_it =
-        |run: &&Stored| run.namespace() == link.record.namespace() && run.uid() == link.record.text("/spec/runUID");
-    let run = evidence.runs.iter().find(of_it)?;
+fn glass(link: &Link<'_>, evidence: &Index<'_>, by: &str, why: &str) -> Option<Finding> {
+    let run = evidence.run(link.record.namespace(), link.record.text("/spec/runUID"))?;
     let said = |key: &str| mark(run, key).map(str::trim).unwrap_or_default();
     if said(BREAKGLASS_BY_ANNOTATION) == by && cut(said(BREAKGLASS_ANNOTATION), 1024) == why {
         return None;
@@ -153,13 +151,12 @@ pub(super) fn mark<'a>(ballot: &'a Stored, key: &str) -> Option<&'a str> {
 }
 
 /// Whether a ballot says what it said in an older export. What was not marked then may be marked now.
-pub(super) fn changed_since(then: &Stored, evidence: &Evidence) -> Option<Finding> {
+pub(super) fn changed_since(then: &Stored, evidence: &Index<'_>) -> Option<Finding> {
     let marks = [APPROVE_ANNOTATION, DENY_ANNOTATION, BY_ANNOTATION];
     if marks.iter().all(|key| mark(then, key).is_none()) {
         return None;
     }
-    let same_name = |now: &&Stored| (now.namespace(), now.name()) == (then.namespace(), then.name());
-    let but = match evidence.ballots.iter().find(same_name) {
+    let but = match evidence.ballots(then.namespace(), then.name()).first() {
         None => But::NotThere,
         Some(now) if now.uid() != then.uid() => {
             But::Another { uid: now.uid().to_owned(), recorded: then.uid().to_owned() }

@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::chain::Link;
-use super::evidence::{Evidence, Stored};
+use super::evidence::Stored;
 use super::finding::Beyond;
+use super::index::Index;
 use crate::api::Period;
 
 /// The plan of a record, in its run.
@@ -16,7 +17,7 @@ pub(super) fn plan_of<'a>(record: &Stored, run: Option<&'a Stored>) -> Option<&'
 }
 
 /// What keeps the approval of `original` from being one of `link` too; `cover` is what the run of `link` says of it.
-pub(super) fn judge(link: &Link<'_>, original: &Stored, cover: &Value, evidence: &Evidence) -> Vec<Beyond> {
+pub(super) fn judge(link: &Link<'_>, original: &Stored, cover: &Value, evidence: &Index<'_>) -> Vec<Beyond> {
     let undo = link.record;
     let mut beyond = Vec::new();
     let claimed = |key: &str| cover.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -56,9 +57,8 @@ fn is_put_back(before: &Value, now: &Value, after: &Value) -> bool {
 
 /// Whether the undo was planned later than its gate gave leave to. Nobody can tell where the run that made the change is gone;
 /// that is a note of its own.
-fn too_late(undo: &Stored, original: &Stored, evidence: &Evidence) -> Option<Beyond> {
-    let same = |run: &&Stored| run.namespace() == original.namespace() && run.uid() == original.text("/spec/runUID");
-    let run = evidence.runs.iter().find(same)?;
+fn too_late(undo: &Stored, original: &Stored, evidence: &Index<'_>) -> Option<Beyond> {
+    let run = evidence.run(original.namespace(), original.text("/spec/runUID"))?;
     let period = plan_of(original, Some(run))
         .and_then(|plan| plan.pointer("/terms/coversUndo"))
         .and_then(|period| serde_json::from_value::<Period>(period.clone()).ok());
@@ -74,14 +74,13 @@ fn too_late(undo: &Stored, original: &Stored, evidence: &Evidence) -> Option<Bey
 }
 
 /// Whether the undo was asked for by one of those whose votes it stands under, where their ballot lets no requester decide.
-fn own_vote(undo: &Stored, evidence: &Evidence) -> Option<Beyond> {
+fn own_vote(undo: &Stored, evidence: &Index<'_>) -> Option<Beyond> {
     let key = undo.text("/spec/requestedBy/key");
     let requester = if key.is_empty() { undo.text("/spec/requestedBy/username") } else { key };
     let votes = undo.object.pointer("/spec/approvals").and_then(Value::as_array);
     votes.into_iter().flatten().find_map(|vote| {
         let text = |key: &str| vote.get(key).and_then(Value::as_str).unwrap_or_default();
-        let of_vote = |ballot: &&Stored| ballot.namespace() == undo.namespace() && ballot.uid() == text("ballotUID");
-        let ballot = evidence.ballots.iter().find(of_vote)?;
+        let ballot = evidence.ballot(undo.namespace(), text("ballotUID"))?;
         (text("by") == requester && ballot.text("/spec/request/selfApproval") != "Always")
             .then(|| Beyond::OwnVote { by: requester.to_owned() })
     })

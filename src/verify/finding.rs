@@ -330,7 +330,7 @@ pub enum Beyond {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 pub enum Note {
     /// There is no run to compare with.
-    #[error("the run is gone: the head cannot be compared")]
+    #[error("the run is gone: the head cannot be compared, and records after the last one may be gone with it")]
     RunGone,
     /// There will be more.
     #[error("the run goes on")]

@@ -1,5 +1,7 @@
 //! The records against the journal of their run: the head, the tail, and what each settled step says of its record.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value};
 
 use super::chain::{self, Link};
@@ -22,11 +24,16 @@ pub(super) fn has_ended(run: &Stored) -> bool {
 /// Judges the records of a run by its journal.
 pub(super) fn judge(run: &Stored, links: &[Link<'_>], findings: &mut Vec<Finding>, notes: &mut Vec<Note>) {
     let settled = settled(run);
+    // The first of a name: a journal that was forged may have several.
+    let mut by_record: BTreeMap<&str, &Settled<'_>> = BTreeMap::new();
+    for step in &settled {
+        by_record.entry(step.record).or_insert(step);
+    }
     if !has_ended(run) {
         notes.push(Note::GoesOn);
     }
     for link in links {
-        match settled.iter().find(|step| step.record == link.name) {
+        match by_record.get(link.name) {
             None => findings.push(Finding::NotInJournal { record: link.name.to_owned(), seq: link.seq }),
             Some(step) if step.hash != link.hash => findings.push(Finding::NotAsJournalled {
                 record: link.name.to_owned(),
@@ -51,8 +58,8 @@ pub(super) fn judge(run: &Stored, links: &[Link<'_>], findings: &mut Vec<Finding
 /// What the journal names and is not there.
 fn missing(run: &Stored, links: &[Link<'_>], settled: &[Settled<'_>], findings: &mut Vec<Finding>) {
     let last = links.iter().map(|link| link.seq).max().unwrap_or_default();
-    let absent: Vec<&Settled<'_>> =
-        settled.iter().filter(|step| !links.iter().any(|link| link.name == step.record)).collect();
+    let there: BTreeSet<&str> = links.iter().map(|link| link.name).collect();
+    let absent: Vec<&Settled<'_>> = settled.iter().filter(|step| !there.contains(step.record)).collect();
     let (tail, within): (Vec<&Settled<'_>>, Vec<&Settled<'_>>) = absent.into_iter().partition(|step| step.seq > last);
     for step in &within {
         findings.push(Finding::Missing { record: step.record.to_owned(), seq: step.seq, step: step.step.to_owned() });

@@ -16,6 +16,7 @@ mod chain;
 mod cover;
 mod evidence;
 mod finding;
+mod index;
 mod journal;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -28,6 +29,7 @@ pub use evidence::{Evidence, Stored, Unreadable, objects};
 pub use finding::{But, Finding, Note};
 
 use chain::Link;
+use index::Index;
 
 /// What was found of one run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -64,14 +66,14 @@ pub fn judge(evidence: &Evidence, export: &Evidence) -> Vec<RunReport> {
             runs.insert((namespace.to_owned(), record.text("/spec/run").to_owned(), uid.to_owned()), ());
         }
     }
-    runs.into_keys().map(|(namespace, run, uid)| judge_run(evidence, export, namespace, run, uid)).collect()
+    let (evidence, export) = (Index::of(evidence), Index::of(export));
+    runs.into_keys().map(|(namespace, run, uid)| judge_run(&evidence, &export, namespace, run, uid)).collect()
 }
 
-fn judge_run(evidence: &Evidence, export: &Evidence, namespace: String, name: String, uid: String) -> RunReport {
+fn judge_run(evidence: &Index<'_>, export: &Index<'_>, namespace: String, name: String, uid: String) -> RunReport {
     let (mut findings, mut notes) = (Vec::new(), Vec::new());
-    let of_run = |record: &&Stored| record.namespace() == namespace && record.text("/spec/runUID") == uid;
     let mut links: Vec<Link<'_>> = Vec::new();
-    for record in evidence.records.iter().filter(of_run) {
+    for record in evidence.records_of_run(&namespace, &uid) {
         match Link::of(record) {
             Ok(link) => links.push(link),
             Err(finding) => findings.push(*finding),
@@ -79,8 +81,7 @@ fn judge_run(evidence: &Evidence, export: &Evidence, namespace: String, name: St
     }
     links.sort_by_key(|link| (link.seq, link.name));
     chain::judge(&links, &mut findings);
-    let is_run = |run: &&Stored| run.namespace() == namespace && run.uid() == uid;
-    let run = evidence.runs.iter().find(is_run);
+    let run = evidence.run(&namespace, &uid);
     match run {
         Some(run) => journal::judge(run, &links, &mut findings, &mut notes),
         None => {
@@ -91,11 +92,9 @@ fn judge_run(evidence: &Evidence, export: &Evidence, namespace: String, name: St
     for link in &links {
         ballots::judge(link, run, evidence, &mut findings, &mut notes);
     }
-    let exported: Vec<&Stored> = export.records.iter().filter(of_run).collect();
-    anchor::judge(&exported, evidence, &mut findings);
-    let of_this_run = |ballot: &&Stored| ballot.namespace() == namespace && ballot.text("/spec/request/runUID") == uid;
-    let marked: Vec<&Stored> = export.ballots.iter().filter(of_this_run).collect();
-    anchor::judge_run(&links, export.runs.iter().find(is_run), &marked, evidence, &mut findings);
+    anchor::judge(export.records_of_run(&namespace, &uid), evidence, &mut findings);
+    let marked = export.ballots_of_run(&namespace, &uid);
+    anchor::judge_run(&links, export.run(&namespace, &uid), marked, evidence, &mut findings);
     findings.sort_by_key(Finding::place);
     RunReport {
         namespace,

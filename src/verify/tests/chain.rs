@@ -122,7 +122,10 @@ fn a_record_of_a_run_that_is_gone_is_judged_by_its_chain_alone() {
     let evidence = of_a_run_that_is_gone();
     let report = report(&evidence, &Evidence::default());
     assert_eq!((report.findings, report.notes.clone()), (vec![], vec![Note::RunGone]));
-    assert_eq!(report.notes[0].to_string(), "the run is gone: the head cannot be compared");
+    assert_eq!(
+        report.notes[0].to_string(),
+        "the run is gone: the head cannot be compared, and records after the last one may be gone with it"
+    );
 }
 
 #[test]
