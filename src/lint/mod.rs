@@ -90,7 +90,7 @@ impl Linter {
                 last.sentence += &format!("; and more than {MOST_FINDINGS} findings are not shown");
             }
         }
-        let lines: Vec<&str> = text.lines().collect();
+        let lines: Vec<&str> = yaml::lines(text).collect();
         let line = |place: Place| lines.get(place.line.saturating_sub(1)).copied().unwrap_or_default().to_owned();
         report.findings = problems
             .into_iter()

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use granit_parser::{Event, Parser, ScalarStyle, Span};
+use granit_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use serde_json::{Map, Number, Value};
 
 /// The most values in a document, with what its aliases repeat: the API server takes no object that holds so much.
@@ -136,7 +136,8 @@ impl Node {
 /// that is broken hides none of the others.
 pub fn documents(text: &str) -> Vec<(usize, String)> {
     let mut documents = vec![(0, String::new())];
-    for (number, line) in text.split_inclusive('\n').enumerate() {
+    let mut number = 0;
+    for line in text.split_inclusive('\n') {
         let separates =
             line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
         if separates {
@@ -145,8 +146,19 @@ pub fn documents(text: &str) -> Vec<(usize, String)> {
         if let Some((_, document)) = documents.last_mut() {
             document.push_str(line);
         }
+        // Not one: kubectl looks for the next document behind a line feed, and YAML ends a line at a carriage return, too.
+        number += lines(line).count();
     }
     documents
+}
+
+/// The lines of a text as YAML has them: each ends with a line feed, a carriage return, or both.
+pub fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive('\n').flat_map(|line| {
+        // Of both, and of what ends the text, there is no line behind it.
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        line.strip_suffix('\r').unwrap_or(line).split('\r')
+    })
 }
 
 /// Reads a document that begins after so many lines of its file. `None`: there is nothing in it.
@@ -225,8 +237,15 @@ impl<'t> Reader<'t> {
                 // A key or a value that goes on over lines is marked where it begins.
                 let one_line = span.start.line() == span.end.line();
                 let length = if one_line { span.end.col().saturating_sub(span.start.col()) } else { 1 };
-                let plain = style == ScalarStyle::Plain && tag.is_none();
-                let what = if plain { resolved(&value) } else { What::Text(value.to_string()) };
+                let what = match tag {
+                    Some(tag) => tagged(&value, &tag).map_err(|(sentence, instead)| Broken {
+                        place: self.place(span, length),
+                        sentence,
+                        instead,
+                    })?,
+                    None if style == ScalarStyle::Plain => resolved(&value),
+                    None => What::Text(value.to_string()),
+                };
                 (anchor, Node { place: self.place(span, length), what, written: value.into_owned() })
             }
             Event::SequenceStart(_, anchor, _) => (anchor, self.list(span, text, depth)?),
@@ -263,6 +282,8 @@ impl<'t> Reader<'t> {
     fn fields(&mut self, span: Span, text: &str, depth: usize) -> Result<Node, Broken> {
         let mut fields: Vec<Field> = Vec::new();
         let mut merged: Vec<Field> = Vec::new();
+        // By name, in which line it stands: each of thousands of names would be compared with each.
+        let mut known: HashMap<String, usize> = HashMap::new();
         let mut key: Option<Node> = None;
         while let Some((event, span)) = self.next(text)? {
             match event {
@@ -295,12 +316,12 @@ impl<'t> Reader<'t> {
                 }));
                 continue;
             }
-            if let Some(first) = fields.iter().find(|field| field.key == name) {
+            if let Some(first) = known.insert(name.clone(), named.place.line) {
                 return Err(Broken {
                     place: named.place,
                     sentence: format!(
                         "the field {name} stands here for the second time, and kubectl would drop the first one, in line {}, without a word",
-                        first.place.line
+                        first
                     ),
                     instead: "keep one of them; where both are meant, write a list, or two steps".to_owned(),
                 });
@@ -308,7 +329,7 @@ impl<'t> Reader<'t> {
             fields.push(Field { key: name, place: named.place, value: node });
         }
         for field in merged {
-            if !fields.iter().any(|own| own.key == field.key) {
+            if known.insert(field.key.clone(), field.place.line).is_none() {
                 fields.push(field);
             }
         }
@@ -327,7 +348,7 @@ fn count(node: &Node) -> usize {
 
 /// What the parser says, in a sentence for whoever wrote the line.
 fn broken(text: &str, line: usize, before: usize, column: usize, info: &str) -> Broken {
-    let at = |line: usize| text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    let at = |line: usize| lines(text).nth(line.saturating_sub(1)).unwrap_or_default();
     // The parser may notice a tab only after the line that has it, or where the line before ends.
     let tabbed = [line, line.saturating_sub(1), line + 1]
         .into_iter()
@@ -341,7 +362,7 @@ fn broken(text: &str, line: usize, before: usize, column: usize, info: &str) -> 
         };
     }
     // The end of the file is behind its last line.
-    let last = text.lines().count().max(1);
+    let last = lines(text).count().max(1);
     let (line, column) = if line > last { (last, at(last).trim_end().chars().count() + 1) } else { (line, column) };
     Broken {
         place: Place { line: line + before, column, length: 1 },
@@ -349,6 +370,22 @@ fn broken(text: &str, line: usize, before: usize, column: usize, info: &str) -> 
         instead: "look at the indentation and the quotes of this line and of the one before; a text with \": \" or \" #\" in it needs quotes"
             .to_owned(),
     }
+}
+
+/// What a scalar is that says of which kind it is: `!!int 2`, and in quotes, too. Where it is of another kind, kubectl refuses
+/// the file.
+fn tagged(text: &str, tag: &Tag) -> Result<What, (String, String)> {
+    let kind = tag.core_suffix().unwrap_or_default();
+    let what = resolved(text);
+    let fits = match (kind, &what) {
+        ("int", What::Number(number)) => !number.is_f64(),
+        ("float", What::Number(_)) | ("bool", What::Bool(_)) | ("null", What::Null) => true,
+        ("int" | "float" | "bool" | "null", _) => false,
+        // A text, or a kind that is somebody's own, of which kubectl knows nothing.
+        _ => return Ok(What::Text(text.to_owned())),
+    };
+    let instead = || "leave the tag out, or write a value of that kind".to_owned();
+    if fits { Ok(what) } else { Err((format!("the tag says !!{kind}, and {text:?} is none"), instead())) }
 }
 
 /// What a scalar without quotes is, as YAML 1.1 has it.
@@ -461,6 +498,38 @@ mod tests {
             assert!(broken.sentence.contains(sentence), "{text:?}: {broken:?}");
             assert_eq!(broken.place.line, line, "{text:?}: {broken:?}");
         }
+    }
+
+    #[test]
+    fn a_tag_says_of_which_kind_a_value_is() {
+        assert_eq!(
+            json_of(
+                "a: !!int 2\nb: !!int \"2\"\nc: !!float 2\nd: !!bool yes\ne: !!null ~\nf: !!str 5\ng: !ours 5\nh: ! 5\n"
+            ),
+            json!({"a": 2, "b": 2, "c": 2, "d": true, "e": null, "f": "5", "g": "5", "h": "5"})
+        );
+        for text in ["a: 1\nb: !!int x\n", "a: 1\nb: !!bool 2\n", "a: 1\nb: !!int 1.5\n", "a: 1\nb: !!null x\n"] {
+            let broken = read(text, 0).unwrap_err();
+            assert!(broken.sentence.starts_with("the tag says !!") && broken.place.line == 2, "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_carriage_return_ends_a_line() {
+        let node = read("a: 1\rb:\r  - c\r", 0).unwrap().unwrap();
+        assert_eq!(node.json(), json!({"a": 1, "b": ["c"]}));
+        assert_eq!(node.get("b").unwrap().items()[0].place.line, 3);
+        assert_eq!(read("a: 1\r\tb: 2\r", 0).unwrap_err().place.line, 2);
+        assert_eq!(lines("a\rb\r\nc\n\rd\r").collect::<Vec<_>>(), ["a", "b", "c", "", "d"]);
+        let found = documents("a: 1\rb: 2\r\n---\nc: 3\n");
+        assert_eq!(
+            found.iter().map(|(line, _)| *line).collect::<Vec<_>>(),
+            [0, 2],
+            "the second document begins in line 3"
+        );
+        // kubectl finds no document behind a carriage return, and drops what is there without a word.
+        let broken = read("a: 1\r---\rb: 2\r", 0).unwrap_err();
+        assert!(broken.sentence.contains("kubectl would not read it") && broken.place.line == 3, "{broken:?}");
     }
 
     #[test]
