@@ -1,10 +1,11 @@
 //! `firstaid retro`: the retrospective of an incident, as a document.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ValueEnum};
 
 use super::material::{Reading, document};
@@ -124,17 +125,44 @@ fn read_templates(folder: &Path) -> anyhow::Result<Templates> {
 
 /// Writes a file whole or not at all: beside it first, then under its name.
 fn write(path: &Path, text: &str, force: bool) -> anyhow::Result<()> {
-    // What somebody wrote into it would be lost without a word.
-    let edited = path.exists() && !fs::read_to_string(path).is_ok_and(|old| is_as_generated(&old));
-    if edited && !force {
-        bail!("{} is there, and is not as it was generated; --force replaces it", path.display());
+    let target = followed(path)?;
+    let old = match fs::metadata(&target) {
+        Ok(old) => Some(old),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(error).with_context(|| format!("looking at {}", path.display())),
+    };
+    if let Some(old) = &old {
+        // Before it is opened: whoever opens a pipe waits for its other end, perhaps for ever.
+        if !old.is_file() {
+            let what = if old.is_dir() { "a folder" } else { "no regular file" };
+            bail!(
+                "{} is {what}, and a document is put in the place of a file, whole or not at all; name a file, or leave --out out: \
+                 the document is printed then, and > or | takes it wherever it is to go",
+                path.display()
+            );
+        }
+        if !force {
+            is_ours(&target, old).map_err(|why| {
+                anyhow!(
+                    "{} was not replaced: {why}; name another file with --out, or replace it, whatever is in it: the same \
+                     command with --force",
+                    path.display()
+                )
+            })?;
+        }
     }
-    let name = path.file_name().with_context(|| format!("{} is no name of a file", path.display()))?;
-    let mut beside = path.to_owned();
-    beside.set_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
-    let written = fs::File::create(&beside)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&beside, path));
+    let (beside, mut file) = beside(&target, old.is_some()).with_context(|| match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.exists() => {
+            format!("there is no folder {0}; make it: mkdir -p {0}", folder.display())
+        }
+        _ => format!("writing {}", path.display()),
+    })?;
+    // Who may read it is decided by whoever owns the old one, before there is anything to be read.
+    let permitted = old.map_or(Ok(()), |old| file.set_permissions(old.permissions()));
+    let written = permitted
+        .and_then(|()| file.write_all(text.as_bytes()))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&beside, &target));
     if written.is_err() {
         // It may not even be there.
         let _ = fs::remove_file(&beside);
@@ -142,8 +170,54 @@ fn write(path: &Path, text: &str, force: bool) -> anyhow::Result<()> {
     written.with_context(|| format!("writing {}", path.display()))
 }
 
+/// The file itself, where a link leads to it: the link is somebody's arrangement, and stays.
+fn followed(path: &Path) -> anyhow::Result<PathBuf> {
+    if !path.is_symlink() {
+        return Ok(path.to_owned());
+    }
+    fs::canonicalize(path).map_err(|error| {
+        anyhow!(
+            "{} is a link that leads to no file ({error}); name the file itself with --out, or remove the link: rm {0}",
+            path.display()
+        )
+    })
+}
+
+/// Whether a file is a document as it was generated, or why it is not to be replaced.
+fn is_ours(path: &Path, old: &fs::Metadata) -> Result<(), String> {
+    if old.permissions().readonly() {
+        return Err("it is read-only, so somebody wants to keep it".to_owned());
+    }
+    match fs::read_to_string(path) {
+        Ok(text) if is_as_generated(&text) => Ok(()),
+        // What is no text is not ours.
+        Ok(_) => Err("it is not as it was generated, so somebody has written into it".to_owned()),
+        Err(error) if error.kind() == ErrorKind::InvalidData => Err("it is no document of ours".to_owned()),
+        Err(error) => Err(format!("it cannot be read ({error}), so nobody can tell whether somebody wrote into it")),
+    }
+}
+
+/// A new file beside another one, which nobody else may read where that one is there.
+fn beside(target: &Path, private: bool) -> io::Result<(PathBuf, fs::File)> {
+    let name =
+        target.file_name().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "that is no name of a file"))?;
+    let mode = if private { 0o600 } else { 0o666 };
+    let mut number = 0;
+    loop {
+        let mut beside = target.to_owned();
+        beside.set_file_name(format!(".{}.{}.{number}", name.to_string_lossy(), std::process::id()));
+        // A new one: in a folder of everybody's another could have put a link there that leads elsewhere.
+        match fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && number < 16 => number += 1,
+            opened => return opened.map(|file| (beside, file)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::retro::tests::crisis;
 
@@ -176,7 +250,8 @@ mod tests {
         write(&path, &page(), false).unwrap();
         fs::write(&path, page().replace("checkout", "basket")).unwrap();
         let refused = write(&path, &page(), false).unwrap_err().to_string();
-        assert!(refused.ends_with("is there, and is not as it was generated; --force replaces it"), "{refused}");
+        assert!(refused.contains("was not replaced: it is not as it was generated"), "{refused}");
+        assert!(refused.ends_with("the same command with --force"), "{refused}");
         write(&path, &page(), true).unwrap();
         fs::write(&path, [0xff, 0xfe]).unwrap();
         assert!(write(&path, &page(), false).is_err(), "what is no text is not ours");
@@ -190,6 +265,76 @@ mod tests {
         fs::create_dir_all(path.join("inside")).unwrap();
         assert!(write(&path, &page(), true).is_err());
         assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_json_that_somebody_edited_is_kept() {
+        let folder = Folder::new("json");
+        let path = folder.0.join("retro.json");
+        let json = render(&crisis(Names::Roles), Form::Json, &Templates::default()).unwrap();
+        write(&path, &json, false).unwrap();
+        write(&path, &json, false).unwrap();
+        for edited in
+            [json.replacen("checkout", "basket", 1), json.replacen("sha256:", "sha256:0", 1), json.replace("  ", "\t")]
+        {
+            fs::write(&path, &edited).unwrap();
+            assert!(write(&path, &json, false).is_err());
+            assert_eq!(fs::read_to_string(&path).unwrap(), edited);
+        }
+    }
+
+    #[test]
+    fn a_file_stays_as_readable_as_it_was_and_a_link_stays_a_link() {
+        let folder = Folder::new("modes");
+        let (path, link) = (folder.0.join("retro.md"), folder.0.join("latest.md"));
+        let mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        write(&path, &page(), false).unwrap();
+        std::os::unix::fs::symlink("retro.md", &link).unwrap();
+        for kept in [0o600, 0o664] {
+            mode(kept);
+            fs::write(&path, page().replace("checkout", "basket")).unwrap();
+            write(&link, &page(), true).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, kept);
+            assert!(link.is_symlink() && fs::read_to_string(&path).unwrap() == page());
+        }
+        mode(0o444);
+        let refused = write(&path, &page(), false).unwrap_err().to_string();
+        assert!(refused.contains("it is read-only"), "{refused}");
+        fs::remove_file(&path).unwrap();
+        let refused = write(&link, &page(), true).unwrap_err().to_string();
+        assert!(refused.contains("is a link that leads to no file"), "{refused}");
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_and_not_waited_for() {
+        use std::os::unix::net::UnixListener;
+        let folder = Folder::new("socket");
+        let path = folder.0.join("retro.md");
+        let _listens = UnixListener::bind(&path).unwrap();
+        let pipe = folder.0.join("pipe.md");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        for (path, what) in [(&path, "is no regular file"), (&pipe, "is no regular file"), (&folder.0, "is a folder")] {
+            for force in [false, true] {
+                let refused = write(path, &page(), force).unwrap_err().to_string();
+                assert!(refused.contains(what) && refused.contains("leave --out out"), "{refused}");
+            }
+        }
+        let refused = format!("{:#}", write(&folder.0.join("no/retro.md"), &page(), false).unwrap_err());
+        assert!(refused.starts_with("there is no folder ") && refused.contains("mkdir -p"), "{refused}");
+    }
+
+    #[test]
+    fn nothing_is_written_through_what_another_put_beside_it() {
+        let folder = Folder::new("beside");
+        let (path, elsewhere) = (folder.0.join("retro.md"), folder.0.join("elsewhere"));
+        fs::write(&elsewhere, "mine").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, folder.0.join(format!(".retro.md.{}.0", std::process::id()))).unwrap();
+        write(&path, &page(), false).unwrap();
+        assert_eq!(
+            (fs::read_to_string(&elsewhere).unwrap().as_str(), fs::read_to_string(&path).unwrap()),
+            ("mine", page())
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::cover::{Attention, AttentionKind, Generated, Header};
 use super::questions::Question;
 pub use super::source::Source;
 use super::wording::Hint;
@@ -82,81 +83,6 @@ pub struct Document {
     pub hints: Vec<Hint>,
     /// All records, in order of time.
     pub records: Vec<RecordLine>,
-}
-
-/// When and from what it was generated.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Generated {
-    /// The time to which ages are counted.
-    #[schemars(with = "String")]
-    pub at: Timestamp,
-    /// By which version.
-    pub by: String,
-    /// Whether it has names: then it is for an audit.
-    pub full_names: bool,
-    /// From how many records.
-    pub records: usize,
-    /// Of how many runs.
-    pub runs: usize,
-    /// With how many ballots.
-    pub ballots: usize,
-}
-
-/// What it is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Header {
-    /// The key.
-    pub key: String,
-    /// Whether somebody wrote an Incident of that name.
-    pub told: bool,
-    /// In one line; empty where nobody wrote it.
-    pub summary: String,
-    /// In people's own words; empty where nobody wrote it.
-    pub severity: String,
-    /// The services.
-    pub services: Vec<String>,
-    /// Where its runs and records are.
-    pub namespaces: Vec<String>,
-    /// The cluster's name, as its operator was told.
-    pub clusters: Vec<String>,
-    /// Whether the incident is closed, as its operator took it.
-    #[serde(default)]
-    pub closed: bool,
-    /// Where the retrospective stands: Draft, InReview, Reviewed, Closed.
-    pub state: String,
-    /// Who looks after the document; empty where nobody does.
-    pub owner: String,
-}
-
-/// What is to be known first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Attention {
-    /// Of what kind.
-    pub kind: AttentionKind,
-    /// In a sentence.
-    pub text: String,
-    /// What to type, where there is something.
-    #[serde(default)]
-    pub command: String,
-}
-
-/// Kinds of [`Attention`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum AttentionKind {
-    /// The evidence does not stand.
-    Evidence,
-    /// An outcome is unknown, or a person is asked.
-    Person,
-    /// First aid is in place.
-    InPlace,
-    /// A decision has no second person.
-    Unratified,
-    /// A milestone is out of order.
-    Order,
 }
 
 /// A milestone.
@@ -438,6 +364,9 @@ pub struct Decision {
 pub struct Tried {
     /// The run.
     pub run: String,
+    /// Its namespace.
+    #[serde(default)]
+    pub namespace: String,
     /// Its runbook.
     pub runbook: String,
     /// How it ended.
@@ -556,6 +485,9 @@ impl Unknown {
 pub struct Integrity {
     /// Whether nothing is wrong with any run. It says nothing of what is not there at all.
     pub stands: bool,
+    /// What this cannot see: where it looked, and what could be missing all the same.
+    #[serde(default)]
+    pub unseen: Vec<String>,
     /// Each run.
     pub runs: Vec<RunIntegrity>,
 }
@@ -575,6 +507,9 @@ pub struct RunIntegrity {
     pub findings: Vec<String>,
     /// What cannot be told.
     pub notes: Vec<String>,
+    /// Whether the run itself is not here: then nothing tells how many records it had.
+    #[serde(default)]
+    pub gone: bool,
 }
 
 /// A record, for the annex.

@@ -6,6 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::document::{Duration, End, MILESTONES, MilestoneLine, Source};
 use super::facts::{Facts, alerts};
 
+/// How a milestone is known where people may have entered it, and nobody can tell from here.
+const UNREAD: &str = "what people entered could not be read";
+
 /// A duration in words: `15m 2s`, `1m 48s`, `3d 4h`, `0.52s`.
 pub fn words(duration: SignedDuration) -> String {
     let micros = duration.as_micros();
@@ -75,6 +78,8 @@ fn milestone(facts: &Facts<'_>, name: &str, title: &str) -> MilestoneLine {
         _ => None,
     };
     if let Some((at, source, how)) = derived {
+        // What people entered comes first wherever it can be read.
+        let how = if facts.unread.is_some() { format!("{how}; {UNREAD}") } else { how };
         return line(Some(at), Some(source), &how);
     }
     let (how, who_could_know) = match name {
@@ -90,6 +95,7 @@ fn milestone(facts: &Facts<'_>, name: &str, title: &str) -> MilestoneLine {
         "mitigated" => ("nobody entered it", "whoever was on call: the graph that went back to normal"),
         _ => ("nobody entered it", "the service owner"),
     };
+    let how = if facts.unread.is_some() { UNREAD } else { how };
     let held = (name == "mitigated").then(|| first_check(facts)).flatten();
     let how = match held {
         Some(at) => format!("{how}; the first check that held after an action did so at {}", super::markup::clock(at)),
@@ -115,9 +121,9 @@ fn noticed(facts: &Facts<'_>) -> Option<(Timestamp, Source, String)> {
 
 /// Whoever makes an Incident has noticed.
 fn opened(facts: &Facts<'_>) -> Option<(Timestamp, Source, String)> {
-    let told = facts.incident.as_ref()?;
-    let source = Source::of(told.object, "metadata.creationTimestamp");
-    Some((told.created?, source, "the Incident was opened; it may have been noticed before".to_owned()))
+    let (object, at) = facts.opened()?;
+    let source = Source::of(object, "metadata.creationTimestamp");
+    Some((at, source, "the Incident was opened; it may have been noticed before".to_owned()))
 }
 
 /// The first thing that a person is seen to do about it: ask for a run, or decide one.

@@ -49,7 +49,11 @@ pub fn markdown(text: &str) -> String {
             character,
             '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '<' | '#' | '|' | '!' | '&' | '~' | '^' | '$' | '@'
         );
-        if special || begins_block {
+        // A forge makes a link of every bare address: only what a person entered as a link is one.
+        let rest = text.get(at..).unwrap_or_default();
+        let ends_www = text.get(..at).unwrap_or_default().to_ascii_lowercase().ends_with("www");
+        let begins_link = rest.starts_with("://") || (character == '.' && ends_www);
+        if special || begins_block || begins_link {
             escaped.push('\\');
         }
         escaped.push(character);
@@ -100,6 +104,17 @@ mod tests {
             "https://<x>",
         ] {
             assert_eq!(web_address(bad), "", "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_address_in_a_text_is_no_link() {
+        for (text, shown) in [
+            ("see https://evil.example/x", "see https\\://evil.example/x"),
+            ("WWW.evil.example and ftp://x", "WWW\\.evil.example and ftp\\://x"),
+            ("at 10:02 in a.b", "at 10:02 in a.b"),
+        ] {
+            assert_eq!(markdown(text), shown);
         }
     }
 

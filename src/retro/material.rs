@@ -13,6 +13,8 @@ pub struct Material {
     pub evidence: Evidence,
     /// Incidents.
     pub incidents: Vec<Stored>,
+    /// Why no Incident could be read, where that was so: then none here does not say that nobody wrote one.
+    pub incidents_unread: Option<String>,
 }
 
 impl Material {

@@ -46,7 +46,7 @@ pub fn gantt(document: &Document) -> String {
     section("Decisions", waits.collect());
     let last = document.moments.last().map_or(document.generated.at, |moment| moment.at);
     let changes = document.actions.iter().filter(|action| action.undoes.is_empty()).take(LINES / 3).map(|action| {
-        let undo = document.actions.iter().find(|undo| undo.undoes == action.record);
+        let undo = document.actions.iter().find(|undo| undo.undoes == action.record && undo.target == action.target);
         let (kind, to) = match undo {
             Some(undo) => ("done", undo.at),
             None if action.state == "InPlace" => ("crit", last),
@@ -62,11 +62,13 @@ pub fn gantt(document: &Document) -> String {
 pub fn sequence(document: &Document) -> String {
     let mut parts: BTreeMap<String, String> = BTreeMap::new();
     let mut order: Vec<(String, String)> = Vec::new();
+    let mut crowded = false;
     let mut part = |name: &str, most: usize| -> String {
         if let Some(id) = parts.get(name) {
             return id.clone();
         }
         if parts.len() >= most {
+            crowded = true;
             return "others".to_owned();
         }
         let id = format!("p{}", parts.len() + 1);
@@ -77,7 +79,8 @@ pub fn sequence(document: &Document) -> String {
     let aid = part("First Aid", 1);
     let mut lines = Vec::new();
     let story = document.moments.iter().filter(|moment| moment.key);
-    for moment in story {
+    let more = story.clone().count().saturating_sub(LINES);
+    for moment in story.take(LINES) {
         let time = super::markup::clock(moment.at);
         let what = mermaid(&moment.what);
         let line = match moment.kind {
@@ -94,13 +97,12 @@ pub fn sequence(document: &Document) -> String {
         };
         lines.push(line);
     }
-    let others = lines.iter().any(|line| line.contains("others"));
+    let others = crowded.then(|| ("others".to_owned(), "others".to_owned()));
     let mut text = "sequenceDiagram\n".to_owned();
-    for (id, name) in order.into_iter().chain(others.then(|| ("others".to_owned(), "others".to_owned()))) {
+    for (id, name) in order.into_iter().chain(others) {
         let _ = writeln!(text, "  participant {id} as {}", mermaid(&name));
     }
-    let more = lines.len().saturating_sub(LINES);
-    lines.into_iter().take(LINES).for_each(|line| {
+    lines.into_iter().for_each(|line| {
         let _ = writeln!(text, "  {line}");
     });
     if more > 0 {
@@ -124,7 +126,8 @@ pub fn flowchart(document: &Document) -> String {
     let has = |id: &str| shown.iter().any(|node| node.id == id);
     for edge in document.chain.edges.iter().filter(|edge| has(&edge.from) && has(&edge.to)) {
         let arrow = if edge.said { "==>" } else { "-->" };
-        let _ = writeln!(text, "  {} {arrow}|{}| {}", edge.from, mermaid(&edge.text), edge.to);
+        // In quotes: without them a bracket in a label ends it, and no part of the diagram is drawn.
+        let _ = writeln!(text, "  {} {arrow}|\"{}\"| {}", edge.from, mermaid(&edge.text), edge.to);
     }
     text
 }

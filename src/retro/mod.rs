@@ -12,6 +12,7 @@
 //! The document, as JSON, is the source of every other form. It tells what stands in records, what people wrote, and what is
 //! unknown with who could know; it has no average, names no cause, and names nobody unless it is asked to.
 
+pub mod cover;
 pub mod document;
 pub mod durations;
 pub mod facts;
@@ -60,6 +61,7 @@ pub fn retrospective(material: &Material, key: &str, now: Timestamp, names: Name
             records: facts.records.len(),
             runs: facts.runs.len(),
             ballots: facts.ballots.len(),
+            digest: String::new(),
         },
         incident: header(&facts),
         attention: Vec::new(),
@@ -115,9 +117,12 @@ fn header(facts: &Facts<'_>) -> Header {
     clusters.sort();
     clusters.dedup();
     clusters.retain(|name| !name.is_empty());
-    let header =
-        Header { key: facts.key.clone(), namespaces, clusters, state: "Draft".to_owned(), ..Header::default() };
-    let Some(told) = &facts.incident else { return header };
+    let header = Header { key: facts.key.clone(), namespaces, clusters, ..Header::default() };
+    let Some(told) = &facts.incident else {
+        let state = if facts.unread.is_some() { "Unknown" } else { "Draft" };
+        let closed = facts.joined.incidents.first().is_some_and(|object| object.text("/status/phase") == "Closed");
+        return Header { unread: facts.unread.is_some(), closed, state: state.to_owned(), ..header };
+    };
     let text = |text: &str| facts.people.text(text);
     Header {
         told: true,

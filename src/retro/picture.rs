@@ -1,10 +1,12 @@
 //! The timeline as geometry: what is drawn where. To scale; where nothing was recorded there is a gap, and where that took
 //! most of the time the axis is broken, visibly, with the length written on it.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::document::{Document, Moment, MomentKind};
+use super::document::{Document, Moment, MomentKind, Tried};
 use super::durations::words;
 use super::markup::{clock, day};
 use crate::api::line::cut;
@@ -325,12 +327,13 @@ fn bounded(name: &str, mut items: impl Iterator<Item = Draft>) -> (String, Vec<D
 
 /// From where a run was asked for to its end.
 fn runs(document: &Document) -> impl Iterator<Item = Draft> {
-    let end_of = move |name: &str| {
-        document.moments.iter().find(|moment| moment.kind == MomentKind::End && moment.source.name == name)
-    };
+    // By namespace, too: runs of one name in two namespaces are two.
+    let of = |moment: &Moment| (moment.source.namespace.clone(), moment.source.name.clone());
+    let ends: BTreeMap<_, &Moment> = of_kind(document, &[MomentKind::End]).map(|moment| (of(moment), moment)).collect();
+    let all: BTreeMap<_, &Tried> =
+        document.tried.iter().map(|tried| ((tried.namespace.clone(), tried.run.clone()), tried)).collect();
     of_kind(document, &[MomentKind::Run]).map(move |asked| {
-        let end = end_of(&asked.source.name);
-        let tried = document.tried.iter().find(|tried| tried.run == asked.source.name);
+        let (end, tried) = (ends.get(&of(asked)).copied(), all.get(&of(asked)).copied());
         let name = asked.what.split(" asked for").next().unwrap_or_default();
         let label = tried.map_or_else(|| name.to_owned(), |tried| format!("{name}: {}", tried.phase));
         let title = end.map_or_else(|| asked.what.clone(), |end| format!("{}; {}", asked.what, end.what));
@@ -348,19 +351,23 @@ fn runs(document: &Document) -> impl Iterator<Item = Draft> {
 }
 
 /// A lane for each target: a bar from a change until it was undone, open where it is in place.
-fn targets(document: &Document) -> Vec<(String, Vec<Draft>, usize)> {
-    let mut targets: Vec<&str> = Vec::new();
+fn targets<'a>(document: &'a Document) -> Vec<(String, Vec<Draft>, usize)> {
+    let mut targets: Vec<&'a str> = Vec::new();
     for action in document.actions.iter().filter(|action| action.undoes.is_empty()) {
         if !targets.contains(&action.target.as_str()) && targets.len() < TARGETS {
             targets.push(&action.target);
         }
     }
+    let all = targets.clone();
     targets
         .into_iter()
         .map(|target| {
             let actions = document.actions.iter().filter(|action| action.target == target && action.undoes.is_empty());
             let items = actions.map(|action| {
-                let undo = document.actions.iter().find(|undo| undo.undoes == action.record && undo.result == "Done");
+                let undo = document
+                    .actions
+                    .iter()
+                    .find(|undo| undo.undoes == action.record && undo.target == action.target && undo.result == "Done");
                 let open = action.state == "InPlace";
                 let label = match (open, undo) {
                     (true, _) => format!("{} (in place)", action.summary),
@@ -378,8 +385,10 @@ fn targets(document: &Document) -> Vec<(String, Vec<Draft>, usize)> {
                     title,
                 }
             });
-            // Without the namespace, which is the same for most.
-            let name = target.rsplit_once('/').map_or(target, |(_, name)| name);
+            // Without the namespace, which is the same for most; with it where another lane would have the same name.
+            let short = |target: &'a str| target.rsplit_once('/').map_or(target, |(_, name)| name);
+            let alone = all.iter().filter(|other| short(other) == short(target)).count() == 1;
+            let name = if alone { short(target) } else { target };
             bounded(name, items)
         })
         .collect()

@@ -57,7 +57,7 @@ pub fn questions(facts: &Facts<'_>, document: &Document) -> Vec<Question> {
         .map(|(number, text)| {
             let mut evidence = match number {
                 1 => dark(facts, document),
-                2 => process(document),
+                2 => process(facts, document),
                 3 => components(facts, document),
                 4 => logs(facts, document),
                 5 => alerts(facts, document),
@@ -96,7 +96,7 @@ fn dark(facts: &Facts<'_>, document: &Document) -> Vec<String> {
     evidence
 }
 
-fn process(document: &Document) -> Vec<String> {
+fn process(facts: &Facts<'_>, document: &Document) -> Vec<String> {
     let before = document.moments.iter().filter(|moment| {
         let started = document.milestones.iter().find(|line| line.name == "impactStarted").and_then(|line| line.at);
         let change = matches!(moment.kind, MomentKind::Note | MomentKind::Action);
@@ -110,9 +110,11 @@ fn process(document: &Document) -> Vec<String> {
     evidence
         .extend(anew.map(|m| format!("while a decision was waited for, {} ({})", m.what, super::markup::clock(m.at))));
     if evidence.is_empty() {
-        evidence.push(
-            "no note is about the 30 minutes before the impact; changes of pipelines are not in the records".to_owned(),
-        );
+        let notes = match facts.unread {
+            None => "no note is about the 30 minutes before the impact",
+            Some(_) => "the notes could not be read",
+        };
+        evidence.push(format!("{notes}; changes of pipelines are not in the records"));
     }
     evidence
 }
@@ -165,12 +167,27 @@ fn alerts(facts: &Facts<'_>, document: &Document) -> Vec<String> {
         })
         .collect();
     evidence.extend(super::facts::alerts::evidence(facts));
-    let robots = facts.runs.iter().filter(|run| crate::api::identity::is_robot(run.requester())).count();
-    evidence.push(match facts.runs.len() {
-        0 => "no run was asked for".to_owned(),
-        all => format!("{robots} of {all} run(s) were asked for by automation, the others by people"),
-    });
+    evidence.push(askers(facts));
     evidence
+}
+
+/// By whom runs were asked for. Where the cluster does not fill in who it was nobody can tell.
+fn askers(facts: &Facts<'_>) -> String {
+    let (mut people, mut robots, mut nobody) = (0, 0, 0);
+    for run in &facts.runs {
+        match run.requester() {
+            "" => nobody += 1,
+            name if crate::api::identity::is_robot(name) => robots += 1,
+            _ => people += 1,
+        }
+    }
+    let known = [(people, "by people"), (robots, "by automation"), (nobody, "by whom their runs do not say")];
+    let said: Vec<String> =
+        known.iter().filter(|(runs, _)| *runs > 0).map(|(runs, by)| format!("{runs} {by}")).collect();
+    match facts.runs.len() {
+        0 => "no run was asked for".to_owned(),
+        all => format!("of {all} run(s) asked for: {}", said.join(", ")),
+    }
 }
 
 fn duration(document: &Document, keys: &[&str]) -> Vec<String> {

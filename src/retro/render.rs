@@ -103,17 +103,21 @@ impl Templates {
 /// [`RenderError`], which names the template and the line. There is a whole page or none.
 pub fn render(document: &Document, form: Form, templates: &Templates) -> Result<String, RenderError> {
     let name = match form {
-        Form::Json => return Ok(serde_json::to_string_pretty(document)? + "\n"),
+        Form::Json => return json(document),
         Form::Markdown => "retrospective.md",
         Form::Html => "retrospective.html",
     };
     let environment = templates.environment()?;
     let template = environment.get_template(name).map_err(|error| failed(name, &error))?;
     let (chain, left_out) = outline::outline(&document.chain);
+    // By its end: a template that looked through all of them at each moment would take minutes for a long document.
+    let quiet: BTreeMap<String, &str> =
+        document.gaps.iter().map(|gap| (gap.to.to_string(), gap.text.as_str())).collect();
     let diagram = |text: String| Value::from_safe_string(text);
     let context = context! {
         doc => Value::from(Serde(document)),
         picture => Value::from(Serde(picture::picture(document))),
+        quiet => Value::from(Serde(quiet)),
         outline => context! { lines => Value::from(Serde(chain)), leftOut => left_out },
         mermaid => context! {
             gantt => diagram(mermaid::gantt(document)),
@@ -188,6 +192,22 @@ fn words(text: &str) -> String {
     words
 }
 
+/// The document itself. JSON has no comment at its end: what tells whether somebody wrote into it is a field of it.
+fn json(document: &Document) -> Result<String, RenderError> {
+    let mut document = document.clone();
+    document.generated.digest.clear();
+    let digest = digest_of(&serde_json::to_string_pretty(&document)?);
+    document.generated.digest = digest;
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
+}
+
+/// Whether a document is as it was generated, by the digest in it.
+fn is_json_as_generated(text: &str, document: &Document) -> bool {
+    let digest = document.generated.digest.as_str();
+    // The text, and not what is read of it: a field that only a newer version knows was not written by a person.
+    !digest.is_empty() && digest_of(&text.trim_end().replacen(digest, "", 1)) == digest
+}
+
 /// The end of a page: whether somebody edited it since can be told by the digest of all that stands above.
 fn stamped(page: &str) -> String {
     let page = page.trim_end();
@@ -198,11 +218,10 @@ fn digest_of(page: &str) -> String {
     crate::digest::sha256(page.as_bytes())
 }
 
-/// Whether a page is as it was generated, so that nothing is lost where it is generated anew. JSON is for programs: nobody is
-/// taken to write into it.
+/// Whether a page is as it was generated, so that nothing is lost where it is generated anew.
 pub fn is_as_generated(text: &str) -> bool {
-    if serde_json::from_str::<Document>(text).is_ok() {
-        return true;
+    if let Ok(document) = serde_json::from_str::<Document>(text) {
+        return is_json_as_generated(text, &document);
     }
     let Some((page, stamp)) = text.trim_end().rsplit_once("\n\n<!-- firstaid: ") else { return false };
     stamp.strip_suffix(" of what stands above -->") == Some(digest_of(page).as_str())

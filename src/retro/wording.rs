@@ -71,21 +71,35 @@ pub fn hints(facts: &Facts<'_>) -> Vec<Hint> {
     texts.extend(spec.factors.iter().map(|factor| (format!("spec.factors, id {}", factor.id), factor.text.as_str())));
     texts.extend(spec.answers.iter().map(|a| (format!("spec.answers, question {}", a.question), a.text.as_str())));
     texts.extend(spec.follow_ups.iter().map(|f| (format!("spec.followUps, id {}", f.id), f.text.as_str())));
-    texts
-        .into_iter()
-        .flat_map(|(place, text)| {
-            let named = facts.people.named_in(text).then_some(("a name", "use the role"));
-            let said: Vec<(String, &str)> =
-                found(text).into_iter().chain(named.map(|(what, instead)| (what.to_owned(), instead))).collect();
-            let shown = cut(&facts.people.text(text), 200);
-            said.into_iter().map(move |(found, instead)| Hint {
-                place: place.clone(),
-                found,
-                instead: instead.to_owned(),
-                text: shown.clone(),
-            })
-        })
-        .collect()
+    let of_text = texts.into_iter().flat_map(|(place, text)| {
+        let named = facts.people.named_in(text).then_some(("a name", "use the role"));
+        let said: Vec<(String, &str)> =
+            found(text).into_iter().chain(named.map(|(what, instead)| (what.to_owned(), instead))).collect();
+        said.into_iter().map(move |(found, instead)| hint(facts, &place, &found, instead, text))
+    });
+    of_text.chain(links(facts)).collect()
+}
+
+fn hint(facts: &Facts<'_>, place: &str, found: &str, instead: &str, text: &str) -> Hint {
+    // An id in a place, too, is what a person wrote.
+    Hint {
+        place: facts.people.text(place),
+        found: found.to_owned(),
+        instead: instead.to_owned(),
+        text: cut(&facts.people.text(text), 200),
+    }
+}
+
+/// Links whose address names somebody, which a document with roles leaves out.
+fn links(facts: &Facts<'_>) -> Vec<Hint> {
+    let Some(spec) = facts.incident.as_ref().map(|told| &told.spec) else { return Vec::new() };
+    let notes = spec.notes.iter().map(|note| ("spec.notes".to_owned(), &note.link));
+    let fixes = spec.hot_fixes.iter().map(|fix| ("spec.hotFixes".to_owned(), &fix.link));
+    let factors = spec.factors.iter().map(|factor| (format!("spec.factors, id {}", factor.id), &factor.link));
+    let follow_ups = spec.follow_ups.iter().map(|f| (format!("spec.followUps, id {}", f.id), &f.link));
+    let named = notes.chain(fixes).chain(factors).chain(follow_ups).filter(|(_, link)| facts.people.named_in(link));
+    let instead = "a document with roles leaves this link out: link what has no name in its address";
+    named.map(|(place, link)| hint(facts, &place, "a name in a link", instead, link)).collect()
 }
 
 /// The words that are found in a text, one of each group.

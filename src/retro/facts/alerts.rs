@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use super::{Facts, Told};
 use crate::api::alert::FiredAlert;
 use crate::retro::document::{Moment, MomentKind, Source};
-use crate::retro::markup::web_address;
 
 /// When the first alert began to fire: the impact began then, or before.
 pub fn impact(facts: &Facts<'_>) -> Option<(Timestamp, Source, String)> {
@@ -30,7 +29,7 @@ pub(super) fn moments(facts: &Facts<'_>, told: &Told<'_>) -> Vec<Moment> {
         let source = || Source::of(told.object, "status.alerts");
         let (name, summary) = (named(facts, alert), facts.people.text(&alert.summary));
         let fires = if summary.is_empty() { format!("{name} fires") } else { format!("{name} fires: {summary}") };
-        let link = web_address(&alert.link);
+        let link = facts.people.link(&alert.link);
         moments.push(Moment { link, ..Moment::key(alert.started_at.0, MomentKind::Alert, fires, source()) });
         if let Some(ended) = &alert.ended_at {
             moments.push(Moment::key(ended.0, MomentKind::Alert, format!("{name} has ended"), source()));

@@ -36,8 +36,10 @@ pub struct Facts<'a> {
     pub joined: Joined<'a>,
     /// Who is called what.
     pub people: People,
-    /// What people wrote of it, where they did.
+    /// What people wrote of it, where they did and it could be read.
     pub incident: Option<Told<'a>>,
+    /// Why what people wrote could not be read, where that was so. Then nothing may be said of what they did not write.
+    pub unread: Option<String>,
     /// Its runs, by the time at which they were asked for.
     pub runs: Vec<Run<'a>>,
     /// Their ballots, by the time of their issue.
@@ -65,8 +67,6 @@ pub struct Told<'a> {
     pub alerts: BTreeMap<String, FiredAlert>,
     /// How many more there were.
     pub alerts_left_out: i64,
-    /// When it was made.
-    pub created: Option<Timestamp>,
 }
 
 impl<'a> Facts<'a> {
@@ -89,13 +89,25 @@ impl<'a> Facts<'a> {
         }
         let by_uid = runs.iter().enumerate().map(|(place, run)| (run.object.uid(), place)).collect();
         let mut unknown = Vec::new();
-        let incident = told(&joined, &mut unknown);
+        let (incident, unread) = match told(&joined, &people, &mut unknown) {
+            Ok(incident) => (incident, material.incidents_unread.as_deref().map(|why| people.text(why))),
+            Err(why) => (None, Some(why)),
+        };
+        // One that was read is not unread because others were not.
+        let unread = unread.filter(|_| incident.is_none());
+        if let Some(why) = &unread {
+            unknown.push(Unknown::new(
+                format!("what people wrote: the Incident cannot be read ({why})"),
+                "a newer firstaid, or whoever wrote it, or may read it",
+            ));
+        }
         let mut facts = Self {
             key: one_line(key),
             material,
             joined,
             people,
             incident,
+            unread,
             runs,
             ballots,
             records,
@@ -113,6 +125,12 @@ impl<'a> Facts<'a> {
         let mut moments = moments::all(self);
         moments.sort_by(|a, b| (a.at, a.kind, &a.source, &a.what).cmp(&(b.at, b.kind, &b.source, &b.what)));
         moments
+    }
+
+    /// The Incident and when it was made, which is known even where what it says cannot be read.
+    pub fn opened(&self) -> Option<(&'a Stored, Timestamp)> {
+        let object = self.joined.incidents.first()?;
+        Some((object, stored::time(&object.object, "/metadata/creationTimestamp")?))
     }
 
     /// A milestone that people entered, by its name.
@@ -228,23 +246,27 @@ impl<'a> Facts<'a> {
     }
 }
 
-fn told<'a>(joined: &Joined<'a>, unknown: &mut Vec<Unknown>) -> Option<Told<'a>> {
-    let (object, others) = joined.incidents.split_first()?;
+/// What people wrote; none where they wrote nothing.
+///
+/// # Errors
+/// Why it cannot be read.
+fn told<'a>(joined: &Joined<'a>, people: &People, unknown: &mut Vec<Unknown>) -> Result<Option<Told<'a>>, String> {
+    let Some((object, others)) = joined.incidents.split_first() else { return Ok(None) };
     for other in others {
         unknown.push(Unknown::new(
             format!(
-                "what the Incident of the same name in namespace {} says: only the first one is read",
-                one_line(other.namespace())
+                "what the Incident of the same name in namespace {} says: only that of {} is read",
+                one_line(other.namespace()),
+                one_line(object.namespace())
             ),
             "whoever wrote it",
         ));
     }
-    let created = stored::time(&object.object, "/metadata/creationTimestamp");
     match serde_json::from_value(object.spec().clone()) {
         Ok(spec) => {
             let checks = object.object.pointer("/status/checks").cloned().unwrap_or_default();
             let alerts = object.object.pointer("/status/alerts").cloned().unwrap_or_default();
-            Some(Told {
+            Ok(Some(Told {
                 object,
                 spec,
                 checks: serde_json::from_value(checks).unwrap_or_default(),
@@ -254,17 +276,10 @@ fn told<'a>(joined: &Joined<'a>, unknown: &mut Vec<Unknown>) -> Option<Told<'a>>
                     .pointer("/status/alertsLeftOut")
                     .and_then(Value::as_i64)
                     .unwrap_or_default(),
-                created,
-            })
+            }))
         }
-        Err(error) => {
-            let why = cut(&error.to_string(), 200);
-            unknown.push(Unknown::new(
-                format!("what people wrote: the Incident cannot be read ({why})"),
-                "a newer firstaid, or whoever wrote it",
-            ));
-            None
-        }
+        // It quotes what it does not know, which may be a name.
+        Err(error) => Err(cut(&people.text(&error.to_string()), 200)),
     }
 }
 
@@ -272,7 +287,10 @@ fn told<'a>(joined: &Joined<'a>, unknown: &mut Vec<Unknown>) -> Option<Told<'a>>
 /// and the last moment. It is not said that nothing was done.
 pub fn quiet(moments: &[Moment], from: Option<Timestamp>, to: Option<Timestamp>) -> Vec<Gap> {
     let within = |at: &Timestamp| from.is_none_or(|from| *at >= from) && to.is_none_or(|to| *at <= to);
-    let times: Vec<Timestamp> = moments.iter().map(|moment| moment.at).filter(within).collect();
+    // A detection that was derived is no moment, and what was quiet after it was quiet all the same.
+    let ends = [from, to].into_iter().flatten();
+    let mut times: Vec<Timestamp> = moments.iter().map(|moment| moment.at).chain(ends).filter(within).collect();
+    times.sort_unstable();
     let pairs = times.iter().zip(times.iter().skip(1));
     pairs
         .filter(|(a, b)| b.duration_since(**a) >= QUIET)

@@ -9,7 +9,6 @@ use crate::api::incident::HotFixKind;
 use crate::api::line::one_line;
 use crate::retro::document::{MILESTONES, Moment, MomentKind, Source};
 use crate::retro::durations::words;
-use crate::retro::markup::web_address;
 
 /// All moments, in no order.
 pub(super) fn all(facts: &Facts<'_>) -> Vec<Moment> {
@@ -30,7 +29,7 @@ fn of_incident(facts: &Facts<'_>, told: &Told<'_>) -> Vec<Moment> {
     }
     for note in &told.spec.notes {
         let source = Source::said(told.object, "spec.notes", &text(&note.source));
-        let link = web_address(&note.link);
+        let link = facts.people.link(&note.link);
         moments.push(Moment { link, ..Moment::key(note.at.0, MomentKind::Note, text(&note.text), source) });
     }
     for fix in &told.spec.hot_fixes {
@@ -41,7 +40,7 @@ fn of_incident(facts: &Facts<'_>, told: &Told<'_>) -> Vec<Moment> {
             HotFixKind::LogsAdded => "logs added",
         };
         let source = Source::of(told.object, "spec.hotFixes");
-        let (by, link) = (text(&fix.by), web_address(&fix.link));
+        let (by, link) = (text(&fix.by), facts.people.link(&fix.link));
         let what = format!("{what}: {}", text(&fix.text));
         moments.push(Moment { by, link, ..Moment::key(at.0, MomentKind::HotFix, what, source) });
     }
@@ -71,16 +70,7 @@ fn of_run(facts: &Facts<'_>, run: &Run<'_>) -> Vec<Moment> {
             moments.push(Moment::key(at, MomentKind::Plan, what, Source::of(object, "status.plans")));
         }
     }
-    if let Some((why, by, at)) = run.said("breakglass") {
-        let acts = || facts.records_of(object.uid()).filter_map(Record::at).min();
-        if let Some(at_known) = at.or_else(acts) {
-            let source = Source::of(object, "metadata.annotations.breakglass");
-            let what = format!("the glass was broken, the gate went open without its votes: {}", text(why));
-            let by = facts.people.called(by);
-            let no_later = at.is_none();
-            moments.push(Moment { by, no_later, ..Moment::key(at_known, MomentKind::Decision, what, source) });
-        }
-    }
+    moments.extend(glass(facts, run));
     if let Some(at) = run.finished {
         let (phase, message) = (run.phase(), text(object.text("/status/message")));
         let source = Source::of(object, "status.finishedAt");
@@ -91,6 +81,28 @@ fn of_run(facts: &Facts<'_>, run: &Run<'_>) -> Vec<Moment> {
         moments.push(Moment { key, ..end });
     }
     moments
+}
+
+/// That somebody broke the glass. What stands on a run is what somebody asked for: only the votes under which something was
+/// done tell whether a gate went open by it. A run may be denied, or end, all the same.
+fn glass(facts: &Facts<'_>, run: &Run<'_>) -> Option<Moment> {
+    let (why, by, at) = run.said("breakglass")?;
+    let opened = |record: &&Record<'_>| record.votes().any(is_of_broken_glass);
+    let acts = || facts.records_of(run.object.uid()).filter(opened).filter_map(Record::at).min();
+    let (what, no_later) = match run.votes_of_acts().any(is_of_broken_glass) || acts().is_some() {
+        true => ("the glass was broken, the gate went open without its votes", acts()),
+        false => ("somebody wanted to break the glass; no act is known whose gate went open by it", None),
+    };
+    // It was said before the run was over, and before what it opened.
+    let known = at.or(no_later).or(run.finished)?;
+    let source = Source::of(run.object, "metadata.annotations.breakglass");
+    let what = format!("{what}: {}", facts.people.text(why));
+    let by = facts.people.called(by);
+    Some(Moment { by, no_later: at.is_none(), ..Moment::key(known, MomentKind::Decision, what, source) })
+}
+
+fn is_of_broken_glass(vote: &Value) -> bool {
+    vote.get("decidedAs").and_then(Value::as_str) == Some("BreakGlass")
 }
 
 fn of_ballot(facts: &Facts<'_>, ballot: &Ballot<'_>) -> Vec<Moment> {

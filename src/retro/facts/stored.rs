@@ -56,6 +56,13 @@ impl<'a> Run<'a> {
         Some((of(found, "status"), of(found, "reason"), of(found, "message")))
     }
 
+    /// The votes of its journal under which it meant to do something, or did.
+    pub fn votes_of_acts(&self) -> impl Iterator<Item = &'a Value> {
+        let steps = self.object.object.pointer("/status/steps").and_then(Value::as_object);
+        let parts = steps.into_iter().flat_map(Map::values).filter_map(Value::as_object).flat_map(Map::values);
+        parts.filter_map(|part| part.get("approvals")?.as_array()).flatten()
+    }
+
     /// An annotation that a person set: why, by whom, and when, as far as the API server keeps it.
     pub fn said(&self, key: &str) -> Option<(&'a str, &'a str, Option<Timestamp>)> {
         let why = self.object.text(&format!("/metadata/annotations/{key}"));

@@ -5,7 +5,6 @@ use crate::retro::document::{Action, HotFixLine, RecordLine, Tried};
 use crate::retro::durations::words;
 use crate::retro::facts::Facts;
 use crate::retro::facts::stored::Record;
-use crate::retro::markup::web_address;
 
 /// What stood before and after is a line of a table; the record has the whole.
 const VALUES: usize = 120;
@@ -74,6 +73,7 @@ pub fn tried(facts: &Facts<'_>) -> Vec<Tried> {
     let runs = facts.runs.iter().filter(|run| ended(run.phase()));
     runs.map(|run| Tried {
         run: one_line(run.name()),
+        namespace: one_line(run.object.namespace()),
         runbook: one_line(run.object.text("/spec/runbook")),
         phase: one_line(run.phase()),
         message: facts.people.text(run.object.text("/status/message")),
@@ -94,7 +94,7 @@ pub fn hot_fixes(facts: &Facts<'_>) -> Vec<HotFixLine> {
             text: facts.people.text(&fix.text),
             at: fix.at.as_ref().map(|at| at.0),
             by: facts.people.text(&fix.by),
-            link: web_address(&fix.link),
+            link: facts.people.link(&fix.link),
         })
         .collect()
 }

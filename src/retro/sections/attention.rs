@@ -28,6 +28,20 @@ pub fn attention(facts: &Facts<'_>, document: &Document) -> Vec<Attention> {
             String::new(),
         ));
     }
+    if let Some(why) = &facts.unread {
+        let text = format!("What people wrote of it could not be read, and is left out: {why}");
+        all.push(of(AttentionKind::Person, text, String::new()));
+    }
+    if let [first, _, ..] = facts.joined.incidents.as_slice() {
+        let places: Vec<String> = facts.joined.incidents.iter().map(|other| one_line(other.namespace())).collect();
+        let text = format!(
+            "Incidents of this name are in {}: runs and records of all are here, and what people wrote in {} alone; if they are \
+             not one crisis, look at each by itself with -n NAMESPACE",
+            places.join(", "),
+            one_line(first.namespace())
+        );
+        all.push(of(AttentionKind::Person, text, String::new()));
+    }
     for run in facts.runs.iter().filter(|run| run.phase() == "NeedsHuman") {
         let text = format!("Run {} waits for a person to say what became of an act", one_line(run.name()));
         all.push(of(AttentionKind::Person, text, String::new()));

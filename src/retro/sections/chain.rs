@@ -142,8 +142,10 @@ fn records(facts: &Facts<'_>, drawing: &mut Drawing) {
 
 fn links(facts: &Facts<'_>, drawing: &mut Drawing) {
     let Some(told) = &facts.incident else { return };
+    let runs = |end: &str| facts.runs.iter().filter(|run| run.name() == end).count();
     let find = |drawing: &Drawing, end: &str| {
-        let run = facts.runs.iter().find(|run| run.name() == end);
+        // Runs of one name in two namespaces are two, and which was meant is not guessed.
+        let run = facts.runs.iter().find(|run| run.name() == end).filter(|_| runs(end) == 1);
         let run = run.map(|run| format!("run {}/{end}", run.object.namespace()));
         let incident = (end == facts.key).then(|| "incident".to_owned());
         let places = [Some(format!("factor {end}")), Some(format!("milestone {end}")), run, incident];
@@ -153,9 +155,11 @@ fn links(facts: &Facts<'_>, drawing: &mut Drawing) {
         let (from, to) = (find(drawing, &link.from), find(drawing, &link.to));
         for (end, found) in [(&link.from, &from), (&link.to, &to)] {
             if found.is_none() {
-                let loose =
-                    format!("a link names {}, which is no factor, milestone or run of this incident", one_line(end));
-                drawing.chain.loose.push(loose);
+                let why = match runs(end) {
+                    0 => "which is no factor, milestone or run of this incident".to_owned(),
+                    several => format!("which is the name of {several} runs, each in a namespace of its own"),
+                };
+                drawing.chain.loose.push(format!("a link names {}, {why}", facts.people.text(end)));
             }
         }
         let text = if link.text.is_empty() { "led to".to_owned() } else { facts.people.text(&link.text) };

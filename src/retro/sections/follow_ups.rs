@@ -6,7 +6,7 @@ use crate::api::follow_up::{CheckedFollowUp, FollowUp, FollowUpKind, Holds, Stan
 use crate::api::incident::IncidentSpec;
 use crate::retro::document::{Document, FactorLine, FollowUpLine};
 use crate::retro::facts::Facts;
-use crate::retro::markup::{day, web_address};
+use crate::retro::markup::day;
 
 /// The follow-ups, as entered, and then the proposals. What is due is over at the end of that day in UTC.
 pub fn follow_ups(facts: &Facts<'_>, document: &Document, now: Timestamp) -> Vec<FollowUpLine> {
@@ -22,7 +22,7 @@ pub fn follow_ups(facts: &Facts<'_>, document: &Document, now: Timestamp) -> Vec
                 due: facts.people.text(&follow_up.due),
                 state: format!("{:?}", follow_up.stands(checked, &day(now))),
                 why: facts.people.text(&why(follow_up, checked)),
-                link: web_address(&follow_up.link),
+                link: facts.people.link(&follow_up.link),
             }
         })
         .collect();
@@ -41,10 +41,14 @@ pub fn follow_ups(facts: &Facts<'_>, document: &Document, now: Timestamp) -> Vec
     if !has(FollowUpKind::ReplaceFirstAid) {
         for in_place in document.in_place.iter().take(16) {
             let text = format!("Undo \"{}\", or put something that lasts in its place", in_place.summary);
-            proposed.push(propose(FollowUpKind::ReplaceFirstAid, text, "it is in place, and no follow-up is about it"));
+            let why = match facts.unread {
+                None => "it is in place, and no follow-up is about it",
+                Some(_) => "it is in place, and which follow-ups there are could not be read",
+            };
+            proposed.push(propose(FollowUpKind::ReplaceFirstAid, text, why));
         }
     }
-    if !has(FollowUpKind::Prevent) && !has(FollowUpKind::Detect) {
+    if facts.unread.is_none() && !has(FollowUpKind::Prevent) && !has(FollowUpKind::Detect) {
         let text = "Name one change that prevents it, or shows it sooner".to_owned();
         proposed.push(propose(FollowUpKind::Prevent, text, "no follow-up prevents or detects"));
     }
@@ -99,7 +103,7 @@ pub fn factors(facts: &Facts<'_>) -> Vec<FactorLine> {
         id: facts.people.text(&factor.id),
         kind: format!("{:?}", factor.kind),
         text: facts.people.text(&factor.text),
-        link: web_address(&factor.link),
+        link: facts.people.link(&factor.link),
     };
     factors.into_iter().map(line).collect()
 }

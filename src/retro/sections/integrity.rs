@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::api::line::one_line;
 use crate::retro::document::{Integrity, RunIntegrity};
 use crate::retro::facts::Facts;
-use crate::verify::{Evidence, judge};
+use crate::verify::{Evidence, Note, judge};
 
 /// What is wrong with the runs of this incident.
 ///
@@ -36,8 +36,28 @@ pub fn integrity(facts: &Facts<'_>) -> Integrity {
             records: report.records,
             head: one_line(&report.head),
             findings: report.findings.iter().map(|finding| facts.people.text(&finding.to_string())).collect(),
+            gone: report.notes.contains(&Note::RunGone),
             notes: report.notes.iter().map(|note| facts.people.text(&note.to_string())).collect(),
         })
         .collect();
-    Integrity { stands: runs.iter().all(|run| run.findings.is_empty()), runs }
+    Integrity { stands: runs.iter().all(|run| run.findings.is_empty()), unseen: unseen(&runs), runs }
+}
+
+/// What no look at what is here can tell, so that nobody takes "nothing is wrong" for more than that.
+fn unseen(runs: &[RunIntegrity]) -> Vec<String> {
+    let gone = runs.iter().filter(|run| run.gone);
+    let mut unseen: Vec<String> = gone
+        .map(|run| {
+            format!(
+                "of {}/{} the run is gone, and with it the journal that would name records after the last one that is here",
+                run.namespace, run.run
+            )
+        })
+        .collect();
+    unseen.push(
+        "a run that was removed with all its records leaves nothing here, and whoever may write everything may rewrite a \
+         chain and its journal so that they fit: an export from before tells, by firstaid verify -n NAMESPACE -f EXPORT"
+            .to_owned(),
+    );
+    unseen
 }

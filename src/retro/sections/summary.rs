@@ -21,6 +21,7 @@ pub fn summary(document: &Document) -> Vec<String> {
             counted(document.generated.runs, "run", "runs"),
             counted(document.generated.records, "record", "records"),
         )),
+        _ if document.incident.unread => lines.push("There is no run and no record.".to_owned()),
         _ => lines.push("There is no run and no record: only what people wrote.".to_owned()),
     }
     let done: Vec<&str> = (document.actions.iter())
@@ -71,7 +72,11 @@ pub fn summary(document: &Document) -> Vec<String> {
     let unknown: Vec<String> =
         document.milestones.iter().filter(|line| line.at.is_none()).map(|line| line.title.to_lowercase()).collect();
     if !unknown.is_empty() {
-        lines.push(format!("Nobody has entered: {}.", unknown.join(", ")));
+        let unknown = unknown.join(", ");
+        lines.push(match document.incident.unread {
+            false => format!("Nobody has entered: {unknown}."),
+            true => format!("What people wrote could not be read. Unknown: {unknown}."),
+        });
     }
     lines
 }
@@ -104,9 +109,11 @@ pub fn went_well(document: &Document) -> Vec<String> {
     if given > 0 && document.in_place.is_empty() && unclear(document) == 0 {
         facts.push("each change that can be undone has been undone since".to_owned());
     }
-    if document.integrity.stands && document.generated.records > 0 {
+    // Of a run that is gone nobody can tell whether records went with it: nothing is praised then.
+    let all_here = document.integrity.runs.iter().all(|run| !run.gone);
+    if document.integrity.stands && all_here && document.generated.records > 0 {
         facts.push(format!(
-            "the record is whole: {}, each chain unbroken",
+            "{} are here, as many as the journals of their runs name, and each chain is unbroken",
             counted(document.generated.records, "record", "records")
         ));
     }

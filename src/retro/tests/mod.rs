@@ -2,6 +2,7 @@
 
 mod documents;
 mod hostile;
+mod known;
 mod parts;
 
 use jiff::Timestamp;
