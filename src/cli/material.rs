@@ -11,6 +11,7 @@ use kube::api::ListParams;
 use kube::{Client, Config};
 
 use super::stored;
+use crate::api::line::one_line;
 use crate::api::{ActionRecord, Approval, Incident, RunbookRun};
 use crate::perform::{list_stored, now};
 use crate::retro::document::Document;
@@ -119,6 +120,14 @@ async fn inferred(from: &Reading) -> anyhow::Result<Material> {
     live(&Client::try_from(config).context("making a client")?, &namespace).await
 }
 
+/// Why Incidents could not be listed, and whether there can be any.
+fn unread(error: &kube::Error) -> (String, bool) {
+    match error {
+        kube::Error::Api(status) => (one_line(&status.message), status.code != 404),
+        other => (one_line(&other.to_string()), true),
+    }
+}
+
 /// All that is stored in a namespace, or in all of them where its name is empty.
 pub(super) async fn live(client: &Client, namespace: &str) -> anyhow::Result<Material> {
     let (runs, ballots, records, incidents) = tokio::join!(
@@ -132,7 +141,27 @@ pub(super) async fn live(client: &Client, namespace: &str) -> anyhow::Result<Mat
     match incidents {
         Ok(incidents) => material.extend(incidents),
         // Incidents are optional: a cluster may not have the kind, and a person may not be let to read them.
-        Err(error) => eprintln!("firstaid: Incidents are left out: {}", crate::api::line::one_line(&error.to_string())),
+        Err(error) => {
+            let (why, served) = unread(&error);
+            eprintln!("firstaid: Incidents are left out: {why}");
+            // Where there is no such kind nobody wrote one, and else nobody can tell.
+            material.incidents_unread = served.then_some(why);
+        }
     }
     Ok(material)
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn incidents_that_may_not_be_listed_are_unread_and_a_kind_that_is_not_there_has_none() {
+        let answer =
+            |code| unread(&kube::Error::Api(Box::new(Status { code, message: "no".to_owned(), ..Status::default() })));
+        assert_eq!((answer(403), answer(404)), (("no".to_owned(), true), ("no".to_owned(), false)));
+        assert!(unread(&kube::Error::LinesCodecMaxLineLengthExceeded).1);
+    }
 }

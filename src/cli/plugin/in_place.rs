@@ -22,17 +22,21 @@ pub struct InPlaceArgs {
     overdue: bool,
 }
 
+/// First aid that is there.
+pub struct Left {
+    /// Its records.
+    pub found: Vec<Found<ActionRecord>>,
+    /// How many records there are that this version cannot read. Each may be of something that is in place.
+    pub unread: usize,
+}
+
 /// The records of changes that are in place, or were changed by somebody else: the oldest first.
 ///
 /// # Errors
 /// What the API server says.
-pub async fn left(
-    session: &Session,
-    namespace: &str,
-    labels: Option<&str>,
-) -> Result<Vec<Found<ActionRecord>>, Failure> {
+pub async fn left(session: &Session, namespace: &str, labels: Option<&str>) -> Result<Left, Failure> {
     let fields = "status.state!=Reverted,status.state!=OneShot,status.state!=Unknown";
-    let mut found = session.list::<ActionRecord>(namespace, labels, Some(fields)).await?;
+    let (mut found, unread) = session.list_known::<ActionRecord>(namespace, labels, Some(fields)).await?;
     found.retain(|found| {
         let spec = &found.object.spec;
         // A change of which a person said that it was done is there like every other, though its result is Unknown; and one of
@@ -43,7 +47,25 @@ pub async fn left(
             && !state(&found.object).is_some_and(|state| over.contains(&state))
     });
     found.sort_by_key(|found| since(&found.object));
-    Ok(found)
+    Ok(Left { found, unread })
+}
+
+/// What is said where records could not be read; none where all could.
+pub fn unread(records: usize) -> Option<String> {
+    let what = match records {
+        0 => return None,
+        1 => "1 record is of a shape that this version does not know, and may be of something that is in place"
+            .to_owned(),
+        more => format!(
+            "{more} records are of a shape that this version does not know, and may be of something that is in place"
+        ),
+    };
+    Some(format!("{what}: see kubectl get arec, and kubectl firstaid version"))
+}
+
+/// How it ends: a script that finds nothing must not take it for nothing, where not all could be read.
+pub fn ended(unread: usize) -> Ended {
+    if unread == 0 { Ended::Done } else { Ended::Error }
 }
 
 fn state(record: &ActionRecord) -> Option<RecordState> {
@@ -82,13 +104,16 @@ impl InPlaceArgs {
     pub async fn run(&self, session: &Session) -> Result<Ended, Failure> {
         let place = session.place(self.listing.all_namespaces);
         let now = session.now();
-        let mut found = left(session, place, self.listing.selector.as_deref()).await?;
+        let Left { mut found, unread } = left(session, place, self.listing.selector.as_deref()).await?;
         found.retain(|found| !self.overdue || is_overdue(&found.object, now));
         if !self.listing.form.output.is_text() {
             self.listing.form.output.print_list(&session.screen, found.into_iter().map(|found| found.raw).collect())?;
-            return Ok(Ended::Done);
+            return Ok(ended(unread));
         }
-        if found.is_empty() {
+        if let Some(said) = self::unread(unread) {
+            session.screen.say(&said);
+        }
+        if found.is_empty() && unread == 0 {
             let place = if place.is_empty() { "any namespace" } else { place };
             session.screen.say(&format!(
                 "No first aid is {}in place in {place}.",
@@ -111,7 +136,21 @@ impl InPlaceArgs {
                 session.screen.icons.status(sign, &word),
             ]);
         }
-        session.screen.put_all(&table.lines(!self.listing.no_headers));
-        Ok(Ended::Done)
+        if !found.is_empty() {
+            session.screen.put_all(&table.lines(!self.listing.no_headers));
+        }
+        Ok(ended(unread))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_could_not_be_read_nobody_says_that_nothing_is_in_place() {
+        assert_eq!((unread(0), ended(0)), (None, Ended::Done));
+        assert!(unread(1).unwrap().starts_with("1 record is of a shape that this version does not know"));
+        assert_eq!(ended(1), Ended::Error);
     }
 }

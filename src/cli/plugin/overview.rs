@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 use super::ballots::{Waiting, waiting};
 use super::ended::{Ended, Failure};
 use super::follow::refresh;
-use super::in_place::{left, limit, since, standing};
+use super::in_place::{Left, ended, left, limit, since, standing, unread};
 use super::out::table::Table;
 use super::out::{Line, Tone, time};
 use super::session::{Found, Me, Session};
 use super::usual::Form;
 use super::view::ballot;
 use super::view::run::standing as run_standing;
+use crate::api::RunbookRun;
 use crate::api::approval::BallotKind;
 use crate::api::incident::{Incident, IncidentPhase};
-use crate::api::{ActionRecord, RunbookRun};
 
 /// Of which namespace.
 #[derive(Args, Clone, Debug, Default)]
@@ -38,7 +38,7 @@ struct Overview {
     incidents: Vec<Found<Incident>>,
     waiting: Vec<Waiting>,
     runs: Vec<Found<RunbookRun>>,
-    left: Vec<Found<ActionRecord>>,
+    left: Left,
     seen: Option<jiff::Timestamp>,
 }
 
@@ -64,7 +64,7 @@ impl Overview {
             "incidents": raw(self.incidents.into_iter().map(|found| found.raw).collect()),
             "waiting": raw(self.waiting.into_iter().map(|waiting| waiting.found.raw).collect()),
             "runs": raw(self.runs.into_iter().map(|found| found.raw).collect()),
-            "inPlace": raw(self.left.into_iter().map(|found| found.raw).collect()),
+            "inPlace": raw(self.left.found.into_iter().map(|found| found.raw).collect()),
         })
     }
 }
@@ -87,9 +87,10 @@ impl OverviewArgs {
     pub async fn run(&self, session: &Session) -> Result<Ended, Failure> {
         let place = session.place(self.all_namespaces);
         if !self.form.output.is_text() {
-            let all = Overview::read(session, place).await?.json();
-            self.form.output.print(&session.screen, &all)?;
-            return Ok(Ended::Done);
+            let all = Overview::read(session, place).await?;
+            let unread = all.left.unread;
+            self.form.output.print(&session.screen, &all.json())?;
+            return Ok(ended(unread));
         }
         if self.watch {
             return refresh(session, Duration::from_secs(2), None, async || {
@@ -158,7 +159,7 @@ impl OverviewArgs {
         }
         section(&mut lines, format!("RUNS THAT GO ON ({})", all.runs.len()), table);
         let mut table = Table::new(&["", "", "", "", ""]);
-        for found in &all.left {
+        for found in &all.left.found {
             let (sign, word) = standing(&found.object, now);
             let (namespace, name) = place_of(&found.object.metadata);
             let limit = limit(&found.object);
@@ -173,8 +174,11 @@ impl OverviewArgs {
                 state,
             ]);
         }
-        section(&mut lines, format!("FIRST AID STILL IN PLACE ({})", all.left.len()), table);
-        if let Some(first) = all.left.first() {
+        section(&mut lines, format!("FIRST AID STILL IN PLACE ({})", all.left.found.len()), table);
+        if let Some(said) = unread(all.left.unread) {
+            lines.push(Line::toned(Tone::Bad, &format!("    {said}")));
+        }
+        if let Some(first) = all.left.found.first() {
             let (namespace, name) = place_of(&first.object.metadata);
             lines.push(Line::toned(
                 Tone::Faint,

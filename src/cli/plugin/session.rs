@@ -156,6 +156,23 @@ impl Session {
     where
         K: Resource<DynamicType = ()> + DeserializeOwned,
     {
+        self.list_known(namespace, labels, fields).await.map(|(found, _)| found)
+    }
+
+    /// The same, and how many there are beside these that this version cannot read: for whoever would say of none that there
+    /// is none.
+    ///
+    /// # Errors
+    /// Where they cannot be listed.
+    pub async fn list_known<K>(
+        &self,
+        namespace: &str,
+        labels: Option<&str>,
+        fields: Option<&str>,
+    ) -> Result<(Vec<Found<K>>, usize), Failure>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned,
+    {
         let params = ListParams {
             label_selector: labels.map(str::to_owned),
             field_selector: fields.map(str::to_owned),
@@ -167,11 +184,9 @@ impl Session {
             if namespace.is_empty() { "all namespaces" } else { namespace }
         );
         let listed = list_stored::<K>(&self.client, namespace, params);
-        let objects = self.timely(&doing, listed).await?.into_iter();
-        // One object that this version does not know must not hide all the others.
-        let known =
-            |raw| typed(raw).map_err(|failure| self.screen.aside(&format!("warning: left out: {}", failure.said))).ok();
-        Ok(objects.filter_map(known).collect())
+        let (found, unread) = known(self.timely(&doing, listed).await?);
+        unread.iter().for_each(|failure| self.screen.aside(&format!("warning: left out: {}", failure.said)));
+        Ok((found, unread.len()))
     }
 
     /// Sets annotations on an object, once. Where the cluster does not fill in who does it, its refusal says what is to be
@@ -286,6 +301,18 @@ fn late(doing: &str, timeout: Duration) -> Failure {
     .next("wait longer with --request-timeout; does the API server answer? see: kubectl cluster-info")
 }
 
+/// Those that this version knows, and why it does not know the others: one of them must not hide all the rest.
+fn known<K: DeserializeOwned>(raw: Vec<Value>) -> (Vec<Found<K>>, Vec<Failure>) {
+    let (mut found, mut unread) = (Vec::new(), Vec::new());
+    for object in raw {
+        match typed(object) {
+            Ok(object) => found.push(object),
+            Err(failure) => unread.push(failure),
+        }
+    }
+    (found, unread)
+}
+
 fn typed<K: DeserializeOwned>(raw: Value) -> Result<Found<K>, Failure> {
     let object = serde_json::from_value(raw.clone()).map_err(|error| {
         let name = raw.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("an object").to_owned();
@@ -344,5 +371,21 @@ mod tests {
         );
         assert_eq!(said("you are bob: write by=bob, or leave by out where the cluster fills it in"), None);
         assert_eq!(said("this cluster does not fill in names: add role=root to the command"), None);
+    }
+
+    #[test]
+    fn what_is_not_known_is_counted_and_hides_nothing() {
+        use crate::api::ActionRecord;
+
+        // As an API server stored it.
+        let crisis = include_str!("../../retro/tests/crisis.jsonl");
+        let records = crisis.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let mut records: Vec<Value> = records.filter(|object| object["kind"] == "ActionRecord").collect();
+        let (all, unread) = known::<ActionRecord>(records.clone());
+        assert_eq!((all.len(), unread.len()), (records.len(), 0));
+        records[0]["status"]["state"] = serde_json::json!("Unheard");
+        let (found, unread) = known::<ActionRecord>(records);
+        assert_eq!((found.len(), unread.len()), (all.len() - 1, 1));
+        assert!(unread[0].said.contains("of a shape that this version does not know"), "{}", unread[0].said);
     }
 }
