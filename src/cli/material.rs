@@ -120,11 +120,15 @@ async fn inferred(from: &Reading) -> anyhow::Result<Material> {
     live(&Client::try_from(config).context("making a client")?, &namespace).await
 }
 
-/// Why Incidents could not be listed, and whether there can be any.
-fn unread(error: &kube::Error) -> (String, bool) {
+/// Why Incidents could not be listed, for a document; none where there is no such kind, and so nobody wrote one. Not in the words
+/// of the API server, which names whoever asked.
+fn unread(error: &kube::Error) -> Option<String> {
     match error {
-        kube::Error::Api(status) => (one_line(&status.message), status.code != 404),
-        other => (one_line(&other.to_string()), true),
+        kube::Error::Api(status) if status.code == 404 => None,
+        kube::Error::Api(status) => {
+            Some(format!("the API server refused to list Incidents, with code {}", status.code))
+        }
+        _ => Some("the API server gave no answer to a list of Incidents".to_owned()),
     }
 }
 
@@ -142,10 +146,8 @@ pub(super) async fn live(client: &Client, namespace: &str) -> anyhow::Result<Mat
         Ok(incidents) => material.extend(incidents),
         // Incidents are optional: a cluster may not have the kind, and a person may not be let to read them.
         Err(error) => {
-            let (why, served) = unread(&error);
-            eprintln!("firstaid: Incidents are left out: {why}");
-            // Where there is no such kind nobody wrote one, and else nobody can tell.
-            material.incidents_unread = served.then_some(why);
+            eprintln!("firstaid: Incidents are left out: {}", one_line(&error.to_string()));
+            material.incidents_unread = unread(&error);
         }
     }
     Ok(material)
@@ -159,9 +161,12 @@ mod tests {
 
     #[test]
     fn incidents_that_may_not_be_listed_are_unread_and_a_kind_that_is_not_there_has_none() {
-        let answer =
-            |code| unread(&kube::Error::Api(Box::new(Status { code, message: "no".to_owned(), ..Status::default() })));
-        assert_eq!((answer(403), answer(404)), (("no".to_owned(), true), ("no".to_owned(), false)));
-        assert!(unread(&kube::Error::LinesCodecMaxLineLengthExceeded).1);
+        let answer = |code| {
+            let message = "User \"bob\" cannot list resource \"incidents\"".to_owned();
+            unread(&kube::Error::Api(Box::new(Status { code, message, ..Status::default() })))
+        };
+        assert_eq!(answer(403).as_deref(), Some("the API server refused to list Incidents, with code 403"));
+        assert_eq!(answer(404), None);
+        assert!(unread(&kube::Error::LinesCodecMaxLineLengthExceeded).is_some());
     }
 }

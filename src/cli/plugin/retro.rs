@@ -96,6 +96,10 @@ fn missing(document: &Document) -> Vec<String> {
         .iter()
         .map(|unknown| format!("unknown: {} (who could know: {})", unknown.what, unknown.who_could_know))
         .collect();
+    // Of what could not be read nobody knows what is missing in it; that it could not is among what is unknown.
+    if document.incident.unread {
+        return missing;
+    }
     let unanswered = document.questions.iter().filter(|question| question.answer.is_none());
     missing.extend(unanswered.map(|question| format!("question {} has no answer: {}", question.number, question.text)));
     if document.impact.is_none() {
@@ -149,6 +153,13 @@ impl AskArgs {
         if self.answer.is_some() && self.only.len() != 1 {
             return Err(Failure::usage("--answer is for one question: name it with --only 1"));
         }
+        // An answer takes the place of the one before, which nobody could have seen here.
+        if document.incident.unread {
+            return Err(Failure::error(format!(
+                "what was answered of {incident} so far cannot be read, and is not replaced"
+            ))
+            .next(format!("see why: kubectl firstaid retro check {incident} -n {}", session.namespace)));
+        }
         let mut answered = 0;
         for question in &document.questions {
             let asked = self.only.iter().any(|number| usize::from(*number) == question.number);
@@ -192,5 +203,24 @@ impl AskArgs {
             Ok(json!({"answers": answers}))
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::retro::tests::crisis;
+
+    #[test]
+    fn of_what_could_not_be_read_nothing_is_said_to_be_missing() {
+        let mut document = crisis(Names::Roles);
+        document.impact = None;
+        document.factors.clear();
+        let said = |document: &Document| missing(document).join("\n");
+        for what in ["question 3 has no answer", "nobody has said what it meant", "no factor is named"] {
+            assert!(said(&document).contains(what), "{what}");
+        }
+        document.incident.unread = true;
+        assert_eq!(said(&document), "", "the crisis leaves nothing unknown");
     }
 }

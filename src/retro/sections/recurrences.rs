@@ -124,7 +124,8 @@ fn alerts(facts: &Facts<'_>, seen: &mut Seen) {
             let text = |field: &str| alert.get(field).and_then(serde_json::Value::as_str).unwrap_or_default();
             let at = text("startedAt").parse().ok().filter(|at| within(*at, began));
             if mine.contains(text("name")) && at.is_some() {
-                seen.entry(("same alert", one_line(text("name")))).or_default().push((one_line(other.name()), at));
+                let what = facts.people.text(text("name"));
+                seen.entry(("same alert", what)).or_default().push((one_line(other.name()), at));
             }
         }
     }
