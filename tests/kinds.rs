@@ -190,7 +190,7 @@ fn runs_and_records_can_be_selected_by_what_they_are_looked_for() {
             "RunbookRun: .spec.runbook .spec.incident .spec.revertOf .status.phase .status.finished",
             "Approval: .spec.request.run",
             "ActionRecord: .spec.run .spec.incident .status.state",
-            "Incident: ",
+            "Incident: .status.phase",
         ]
     );
 }
