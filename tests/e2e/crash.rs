@@ -396,7 +396,6 @@ fn what_cannot_be_read_back_is_asked() -> Result<()> {
         let said = crate::plugin::firstaid(town, "alice", &settle)?.ended(0)?;
         ensure!(said.starts_with(&format!("runbookrun/{run} settled as done by alice")), "{said}");
         town.wait_phase(run, "Failed")?;
-        crate::plugin::firstaid(town, "alice", &settle)?.refused(4, "")?;
         operator.kill()
     };
     let (ended, effects) = ward.die_and_tell("after-act:1", put_back)?;

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::document::{Gap, Moment, Source, Unknown};
+use super::document::{Gap, Moment, MomentKind, Source, Unknown};
 use super::material::{Joined, Material};
 use super::people::{Names, People};
 use crate::api::SCHEMA_VERSION;
@@ -123,8 +123,28 @@ impl<'a> Facts<'a> {
     /// Its moments, in order of time. Those at the same time stand in the order in which one leads to the other.
     pub fn moments(&self) -> Vec<Moment> {
         let mut moments = moments::all(self);
-        moments.sort_by(|a, b| (a.at, a.kind, &a.source, &a.what).cmp(&(b.at, b.kind, &b.source, &b.what)));
+        let after = self.after_what_they_undo();
+        let order = |moment: &Moment| {
+            let asked = (moment.kind == MomentKind::Run).then_some((&moment.source.namespace, &moment.source.name));
+            asked.and_then(|run| after.get(&(run.0.as_str(), run.1.as_str()))).copied().unwrap_or(moment.at)
+        };
+        moments.sort_by(|a, b| {
+            (order(a), a.at, a.kind, &a.source, &a.what).cmp(&(order(b), b.at, b.kind, &b.source, &b.what))
+        });
         moments
+    }
+
+    /// Undos that seem to have been asked for within the second in which what they undo ended: the time of creation is
+    /// rounded down to the second. They come after that end; by namespace and name.
+    fn after_what_they_undo(&self) -> BTreeMap<(&'a str, &'a str), Timestamp> {
+        let undone = |run: &Run<'a>| {
+            let name = run.object.text("/spec/revertOf");
+            let of = |other: &&Run<'a>| other.name() == name && other.object.namespace() == run.object.namespace();
+            let (asked, ended) = (run.asked?, self.runs.iter().find(of)?.finished?);
+            let same_second = asked <= ended && ended.duration_since(asked) < SignedDuration::from_secs(1);
+            same_second.then_some(((run.object.namespace(), run.name()), ended + SignedDuration::from_micros(1)))
+        };
+        self.runs.iter().filter(|run| !run.object.text("/spec/revertOf").is_empty()).filter_map(undone).collect()
     }
 
     /// The Incident and when it was made, which is known even where what it says cannot be read.

@@ -304,3 +304,21 @@ fn within_the_second_to_which_a_creation_is_known_nothing_is_out_of_order() {
     told(&mut material)["spec"]["milestones"]["detected"] = detected(1100);
     assert!(duration(&of(&material, Names::Roles), "tta").unknown.is_some(), "more than rounding");
 }
+
+#[test]
+fn an_undo_is_asked_for_after_the_end_of_what_it_undoes() {
+    let mut material = material();
+    let ours = |run: &crate::verify::Stored| run.text("/spec/incident") == "inc-7f3";
+    let undo =
+        material.evidence.runs.iter().position(|run| ours(run) && !run.text("/spec/revertOf").is_empty()).unwrap();
+    let undone = material.evidence.runs[undo].text("/spec/revertOf").to_owned();
+    let name = material.evidence.runs[undo].name().to_owned();
+    let ended = material.evidence.runs.iter().find(|run| run.name() == undone).unwrap().text("/status/finishedAt");
+    let second: jiff::Timestamp = ended.parse().unwrap();
+    let second = jiff::Timestamp::from_second(second.as_second()).unwrap();
+    material.evidence.runs[undo].object["metadata"]["creationTimestamp"] = json!(second.to_string());
+    let document = of(&material, Names::Roles);
+    let place =
+        |kind, name: &str| document.moments.iter().position(|m| m.kind == kind && m.source.name == name).unwrap();
+    assert!(place(MomentKind::Run, &name) > place(MomentKind::End, &undone), "{:#?}", document.moments);
+}
