@@ -85,7 +85,10 @@ impl Linter {
         problems.dedup_by(|a, b| a.place == b.place && a.sentence == b.sentence);
         // Nobody reads more of one file, and each holds a line of it.
         if problems.len() > MOST_FINDINGS {
+            // What a pipeline stops at is not what is left out.
+            problems.sort_by_key(|problem| problem.level);
             problems.truncate(MOST_FINDINGS);
+            problems.sort_by_key(|problem| (problem.place, problem.level));
             if let Some(last) = problems.last_mut() {
                 last.sentence += &format!("; and more than {MOST_FINDINGS} findings are not shown");
             }

@@ -356,3 +356,13 @@ fn a_file_that_repeats_itself_costs_no_memory() {
     let told = told(&text);
     assert!(told.len() == 200 && told[199].contains("more than 200 findings"), "{}", told.len());
 }
+
+#[test]
+fn of_more_findings_than_are_shown_no_error_is_left_out() {
+    let warned = with("  gates:\n", "  gates:\n  - {name: dba, requires: [{role: db-owner}]}\n");
+    let many: Vec<String> =
+        (0..201).map(|number| warned.replace("name: shed-load", &format!("name: shed-{number}"))).collect();
+    let text = format!("{}\n---\n{}", many.join("\n---\n"), with("replicas: \"${params.replicas}\"", "replicas: -1"));
+    let told = told(&text);
+    assert!(told.len() == 200 && told.iter().any(|found| found.contains(" error ")), "{:?}", told.last());
+}
