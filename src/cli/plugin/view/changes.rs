@@ -44,7 +44,8 @@ pub fn changes(view: RunView<'_>, now: Timestamp) -> Vec<Change> {
             format!("{} for {}", ballot::name(ballot), request.role),
         );
         if let Mark::Yes(why) | Mark::No(why) = ballot::mark(ballot) {
-            let at = ballot::voted_at(ballot).unwrap_or(request.issued_at.0);
+            // The API server cuts the time of a vote to the second: nobody answers before they are asked.
+            let at = ballot::voted_at(ballot).unwrap_or(request.issued_at.0).max(request.issued_at.0);
             let waited = time::words(at.duration_since(request.issued_at.0));
             push(at, step, ballot::standing(ballot).1, format!("by={} wait={waited} {why}", ballot::voter(ballot)));
         }

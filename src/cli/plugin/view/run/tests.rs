@@ -97,6 +97,23 @@ fn what_happened_is_a_line_each_and_told_once() {
     assert!(news(changes(view, now), &mut told).is_empty());
 }
 
+/// The API server cuts the time of a vote to the second, and its clock may be behind the operator's.
+#[test]
+fn nobody_answers_before_they_are_asked() {
+    let (run, mut ballots) = ended();
+    let ballot = ballots.first_mut().unwrap();
+    ballot.spec.request.issued_at = serde_json::from_value(json!("2026-11-22T14:13:22.600000Z")).unwrap();
+    for voted in ["2026-11-22T14:13:22Z", "2026-11-22T14:13:20Z"] {
+        let marked = json!([{"manager": "kubectl", "operation": "Update", "time": voted,
+            "fieldsType": "FieldsV1", "fieldsV1": {"f:metadata": {"f:annotations": {"f:approve": {}}}}}]);
+        ballots.first_mut().unwrap().metadata.managed_fields = serde_json::from_value(marked).unwrap();
+        let all = changes(RunView { run: &run, ballots: &ballots }, "2026-11-22T14:16:42Z".parse().unwrap());
+        let lines: Vec<String> = all.iter().map(|change| change.line("r")).collect();
+        assert!(lines.first().is_some_and(|line| line.contains(" ApprovalAsked ")), "{lines:#?}");
+        assert!(lines.get(1).is_some_and(|line| line.contains(" Approved by=bob wait=0s ")), "{lines:#?}");
+    }
+}
+
 #[test]
 fn numbers_of_plans_and_attempts_are_numbers() {
     assert!(place("10.1") > place("9.2") && place("9.10") > place("9.2"));
